@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The contract between the BPF programs (kern/), the Python package (pyxdp.abi) and everybody who reads the pinned maps.
+ *
+ * This header holds enums and structs, nothing else, and includes nothing: the including file provides __u8 .. __u64.
+ * Ports and every other number are in host byte order. Addresses are 16 raw bytes in network order; an IPv4 address
+ * occupies the first four and the other twelve are zero. Every struct is naturally aligned and explicitly padded, and
+ * padding is zero.
+ *
+ * ---- How one packet is judged --------------------------------------------------------------------------------------
+ *
+ *  1. The program instance of an interface knows its endpoint number e (.rodata). pyxdp_control says which of the two
+ *     slots is active. The ruleset of class c and direction d is
+ *         pyxdp_rulesets[slot * PYXDP_RULESETS_PER_SLOT + e * PYXDP_RULESETS_PER_ENDPOINT + c * 2 + d]
+ *     A ruleset with words == 0 governs nothing: the packet passes.
+ *  2. Each field of the packet becomes a small number, its equivalence class:
+ *         REMOTE   the address on the wire's side (source on ingress, destination on egress)
+ *         LOCAL    the host's address
+ *         SERVICE  protocol with destination port, or with ICMP type and code (enum pyxdp_service)
+ *         SPORT    the source port
+ *     IPv4 addresses, services and source ports walk 256-way pages (pyxdp_pages); IPv6 addresses search sorted ranges
+ *     (pyxdp_ranges). Classes of addresses are numbered in one space for both families.
+ *  3. Class k of field f has a row of bits over the rules of the ruleset: bit n is set when rule n accepts that class.
+ *     The rows are ANDed; the lowest set bit is the first rule that matches. With more than 64 rules a row begins with
+ *     aggregate words, whose bit w is set when word w of the row is not zero.
+ *  4. pyxdp_rules gives that rule's verdict and identity. CONTINUE goes on with the rule number in resume.
+ *
+ * ---- Slots ---------------------------------------------------------------------------------------------------------
+ *
+ *  pyxdp_slots, pyxdp_rulesets, pyxdp_rules, pyxdp_rows, pyxdp_pages, pyxdp_ranges and pyxdp_range_index are arrays of
+ *  two equal halves. Indexes stored in these maps are relative to the half; the program adds slot * (max_entries / 2).
+ *  The spare half is filled and then made active by one aligned 32-bit store into pyxdp_control. A packet reads the
+ *  active slot once per program run.
+ */
+#ifndef PYXDP_ABI_H
+#define PYXDP_ABI_H
+
+enum pyxdp_abi_version {
+	PYXDP_ABI_VERSION = 1,
+};
+
+enum pyxdp_limit {
+	PYXDP_SLOTS = 2,
+	PYXDP_ENDPOINTS = 256,
+	PYXDP_RULESETS_PER_ENDPOINT = 8,
+	PYXDP_RULESETS_PER_SLOT = 2048, /* PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT */
+	PYXDP_WORD_BITS = 64,
+	PYXDP_MAX_WORDS = 256,
+	PYXDP_MAX_RULES = 16384,   /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
+	PYXDP_MAX_CONTINUES = 32,  /* Log rules and Pass jumps that one packet may meet in a ruleset */
+	PYXDP_PAGE_ENTRIES = 256,
+	PYXDP_NAME_LEN = 256,      /* a Kubernetes name (253), NUL-terminated */
+	PYXDP_IFNAME_LEN = 16,
+	PYXDP_DIGEST_LEN = 32,
+	PYXDP_REASONS = 32,        /* room for enum pyxdp_reason in pyxdp_reasons */
+};
+
+/* Number of a policy class inside an endpoint's rulesets. Only UNTRACKED is enforced by ABI version 1. */
+enum pyxdp_class {
+	PYXDP_CLASS_UNTRACKED = 0,
+	PYXDP_CLASS_PREDNAT = 1,
+	PYXDP_CLASS_NORMAL = 2,
+	PYXDP_CLASS_FORWARD = 3,
+};
+
+/* Ingress is towards the host from the wire, egress out of the host to the wire. */
+enum pyxdp_direction {
+	PYXDP_INGRESS = 0,
+	PYXDP_EGRESS = 1,
+};
+
+enum pyxdp_field {
+	PYXDP_FIELD_REMOTE = 0,
+	PYXDP_FIELD_LOCAL = 1,
+	PYXDP_FIELD_SERVICE = 2,
+	PYXDP_FIELD_SPORT = 3,
+	PYXDP_FIELDS = 4,
+};
+
+/*
+ * The upper part of a service key; the lower 16 bits are the destination port, or type << 8 | code for ICMP, or the IP
+ * protocol number for PYXDP_SERVICE_OTHER and PYXDP_SERVICE_FRAGMENT. The latter stands for a fragment that is not the
+ * first of its datagram: its ports are not known, and its row holds every rule that some port could match.
+ */
+enum pyxdp_service {
+	PYXDP_SERVICE_OTHER = 0,
+	PYXDP_SERVICE_TCP = 1,
+	PYXDP_SERVICE_UDP = 2,
+	PYXDP_SERVICE_SCTP = 3,
+	PYXDP_SERVICE_UDPLITE = 4,
+	PYXDP_SERVICE_ICMP = 5,
+	PYXDP_SERVICE_ICMPV6 = 6,
+	PYXDP_SERVICE_FRAGMENT = 7,
+	PYXDP_SERVICES = 8,
+};
+
+/* Source-port classes with a fixed meaning; ports themselves use classes from PYXDP_SPORT_FIRST on. */
+enum pyxdp_sport_class {
+	PYXDP_SPORT_NONE = 0,    /* a protocol without ports */
+	PYXDP_SPORT_UNKNOWN = 1, /* a fragment that is not the first: every rule that some port could match */
+	PYXDP_SPORT_FIRST = 2,
+};
+
+/*
+ * Pages with a fixed place in every slot. A page is PYXDP_PAGE_ENTRIES consecutive entries of pyxdp_pages. An entry
+ * with PYXDP_LEAF set holds a class in its lower 31 bits; without it, the number of the page for the next byte.
+ *   IPv4    entry [PYXDP_PAGE_IPV4 * 256 + first 16 address bits], then third byte, then fourth byte
+ *   service entry [PYXDP_PAGE_SERVICE * 256 + service * 256 + key bits 15..8], then key bits 7..0
+ *   sport   entry [PYXDP_PAGE_SPORT * 256 + port bits 15..8], then port bits 7..0
+ */
+enum pyxdp_page {
+	PYXDP_PAGE_IPV4 = 0,
+	PYXDP_PAGE_SERVICE = 256,
+	PYXDP_PAGE_SPORT = 264,
+	PYXDP_PAGE_FIRST_FREE = 265,
+};
+
+enum pyxdp_entry {
+	PYXDP_LEAF = 0x80000000,
+	PYXDP_LEAF_MASK = 0x7fffffff,
+};
+
+/* What a rule does with a packet that matches it. */
+enum pyxdp_verdict {
+	PYXDP_VERDICT_NONE = 0,     /* no rule matched: the next class decides; tracked as usual */
+	PYXDP_VERDICT_ALLOW = 1,    /* accepted; in the untracked class also taken out of conntrack */
+	PYXDP_VERDICT_DENY = 2,     /* dropped */
+	PYXDP_VERDICT_FAILSAFE = 3, /* a failsafe port: passes this class, tracked as usual */
+	PYXDP_VERDICT_CONTINUE = 4, /* no verdict of its own (Log, Pass): go on with rule number resume */
+};
+
+enum pyxdp_rule_flag {
+	PYXDP_RULE_PORTS = 1, /* depends on ports or ICMP type: can not deny a fragment that has none */
+	PYXDP_RULE_LOG = 2,   /* emits an event */
+};
+
+/*
+ * Why a packet got its verdict, counted per endpoint and direction in pyxdp_reasons. PASS_* pass, DROP_* drop. Every drop has exactly one.
+ */
+enum pyxdp_reason {
+	PYXDP_PASS_NO_MATCH = 0,        /* no untracked rule matched */
+	PYXDP_PASS_ALLOWED = 1,         /* an Allow rule */
+	PYXDP_PASS_FAILSAFE = 2,
+	PYXDP_PASS_NOT_IP = 3,          /* ARP and every other ethertype that is not IP */
+	PYXDP_PASS_VLAN = 4,            /* tagged for a VLAN: belongs to the sub-interface, not to this endpoint */
+	PYXDP_PASS_FRAGMENT = 5,        /* not a first fragment, and its verdict hangs on ports: the first one decides */
+	PYXDP_PASS_NOT_GOVERNED = 6,    /* no host endpoint governs this interface in the active slot */
+	PYXDP_UNTRACKED = 7,            /* taken out of conntrack (raw table) */
+	PYXDP_DROP_POLICY = 8,          /* a Deny rule */
+	PYXDP_DROP_SHORT_ETHERNET = 9,  /* shorter than an Ethernet header with its tags */
+	PYXDP_DROP_VLAN_DEPTH = 10,     /* more than two VLAN tags */
+	PYXDP_DROP_SHORT_IP = 11,       /* truncated IP header, or a length field that contradicts the frame */
+	PYXDP_DROP_BAD_IP = 12,         /* wrong version, ihl < 5 */
+	PYXDP_DROP_EXTENSIONS = 13,     /* IPv6 extension headers: truncated, out of bounds, or more than eight */
+	PYXDP_DROP_SHORT_L4 = 14,       /* truncated transport header, tiny first fragment (RFC 1858) included */
+	PYXDP_DROP_BAD_FRAGMENT = 15,   /* a fragment that would overwrite the TCP header (RFC 1858, RFC 3128) */
+	PYXDP_DROP_CONTINUES = 16,      /* more Log and Pass rules met than PYXDP_MAX_CONTINUES */
+	PYXDP_DROP_INTERNAL = 17,       /* a map did not hold what another map said it would: damaged image */
+	PYXDP_LOG_SUPPRESSED = 18,      /* a Log event that the rate limit or a full ring left out */
+};
+
+/* pyxdp_control[0]. active is read once a run and changed by one aligned store. */
+struct pyxdp_control {
+	__u32 active; /* the active slot: 0 or 1 */
+	__u32 abi;    /* PYXDP_ABI_VERSION of the object that made the maps */
+};
+
+/* pyxdp_slots[slot]: what the half of every map holds. */
+struct pyxdp_slot {
+	__u64 generation;     /* counts applied policies; 0: never filled */
+	__u64 applied_ns;     /* CLOCK_REALTIME when it was filled */
+	__u32 range_shift;    /* 64 - number of address bits that index pyxdp_range_index */
+	__u32 pad;
+	__u8 digest[PYXDP_DIGEST_LEN]; /* SHA-256 of the map image */
+};
+
+/* pyxdp_rulesets. Bases are relative to the slot's half of the map. */
+struct pyxdp_ruleset {
+	__u32 words;      /* bit words per row without aggregate words; 0: not governed */
+	__u32 aggregates; /* aggregate words in front of a row: 0 when words == 1, else (words + 63) / 64 */
+	__u32 rule_base;  /* first entry in pyxdp_rules */
+	__u32 fields;     /* bit f set: field f restricts some rule; otherwise its row is all ones and is not looked up */
+	__u32 row_base[PYXDP_FIELDS]; /* in pyxdp_rows: row of class 0; class k is at row_base + k * (aggregates + words) */
+};
+
+/* pyxdp_rules[rule_base + n]. */
+struct pyxdp_rule {
+	__u32 verdict; /* enum pyxdp_verdict */
+	__u32 flags;   /* enum pyxdp_rule_flag */
+	__u32 counter; /* index into pyxdp_counters and pyxdp_names: the rule's identity, the same in both slots */
+	__u32 resume;  /* with PYXDP_VERDICT_CONTINUE: the next rule to look at */
+};
+
+/*
+ * pyxdp_ranges: disjoint ranges of 64-bit keys, sorted by start; a range ends where the next begins. The main list
+ * covers the upper 64 bits of IPv6 addresses. length == 0: value is a class. Otherwise the lower 64 bits are looked up in the length ranges
+ * from entry value on. pyxdp_range_index[key >> range_shift] is the last main range that starts at or before the first key of that bucket;
+ * the bucket's ranges end with the next bucket's entry.
+ */
+struct pyxdp_range {
+	__u64 start;
+	__u32 value;
+	__u32 length;
+};
+
+struct pyxdp_counter {
+	__u64 packets;
+	__u64 bytes; /* whole frames at XDP; from the IP header on in the raw table */
+};
+
+/* pyxdp_names[counter]: which rule an identity is. action is empty when the entry is free. */
+struct pyxdp_name {
+	char tier[64];
+	char policy[PYXDP_NAME_LEN]; /* name; "failsafe" for failsafe ports */
+	char kind[32];               /* GlobalNetworkPolicy, Profile, FelixConfiguration */
+	char action[8];              /* Allow, Deny, Pass, Log, as written */
+	__u32 rule;                  /* number of the rule in its list, from 0 */
+	__u32 direction;             /* enum pyxdp_direction */
+	__u64 identity;              /* stable hash of tier, policy, direction and the rule's content */
+};
+
+/* pyxdp_endpoints[endpoint]: which interface and HostEndpoint an endpoint number stands for; ifindex 0: free. */
+struct pyxdp_endpoint {
+	__u32 ifindex;
+	__u32 pad;
+	char interface[PYXDP_IFNAME_LEN];
+	char name[PYXDP_NAME_LEN];
+};
+
+/* One record of the pyxdp_events ring buffer: a packet that met a Log rule. */
+struct pyxdp_event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u8 source[16];
+	__u8 destination[16];
+	__u32 counter;
+	__u32 endpoint;
+	__u32 length; /* as in pyxdp_counter */
+	__u16 source_port;
+	__u16 destination_port; /* or type << 8 | code for ICMP */
+	__u8 family;            /* 4 or 6 */
+	__u8 protocol;
+	__u8 direction;
+	__u8 fragment; /* 1: not the first fragment, ports are zero */
+	__u32 pad;
+};
+
+_Static_assert(sizeof(struct pyxdp_control) == 8, "layout");
+_Static_assert(sizeof(struct pyxdp_slot) == 56, "layout");
+_Static_assert(sizeof(struct pyxdp_ruleset) == 32, "layout");
+_Static_assert(sizeof(struct pyxdp_rule) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_range) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_counter) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_name) == 376, "layout");
+_Static_assert(sizeof(struct pyxdp_endpoint) == 280, "layout");
+_Static_assert(sizeof(struct pyxdp_event) == 64, "layout");
+_Static_assert(PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT == PYXDP_RULESETS_PER_SLOT, "layout");
+_Static_assert(PYXDP_MAX_WORDS * PYXDP_WORD_BITS == PYXDP_MAX_RULES, "layout");
+
+#endif

@@ -222,7 +222,7 @@ struct pyxdp_name {
 /* pyxdp_endpoints[endpoint]: which interface and HostEndpoint an endpoint number stands for; ifindex 0: free. */
 struct pyxdp_endpoint {
 	__u32 ifindex;
-	__u32 pad;
+	__u32 native_errno; /* why XDP is generic here: the error number of native attachment; 0: XDP is native */
 	char interface[PYXDP_IFNAME_LEN];
 	char name[PYXDP_NAME_LEN];
 };

@@ -96,8 +96,8 @@ class SelectorSyntaxError(PyxdpError):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, text: str, position: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, text: str, position: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.text = text
         self.position = position
 

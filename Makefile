@@ -1,0 +1,47 @@
+# Thin on purpose: what a target does is in scripts/ and tests/. Every target does its own set-up and can run twice.
+SHELL := /bin/bash
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup root test check demo bench test-kernels test-install wheel clean
+
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Arguments for pytest: make test ARGS='-k selector'
+ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## system packages (apt), .venv with the package built into it
+	@scripts/setup
+
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "error: '$(MAKECMDGOALS)' loads BPF programs and makes network namespaces" >&2; \
+		echo "hint: run make as root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
+
+test: root setup ## every test but those of test-kernels and test-install; PYXDP_REQUIRE_BPF=1 makes skips failures
+	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install $(ARGS) tests
+
+check: setup ## linters, types, import rules, C format
+	@scripts/check
+
+demo: root setup ## policy, XDP and conntrack around a real Redis, measured side by side
+	@$(PYTHON) -m demo
+
+bench: root setup ## what a packet costs
+	@$(PYTHON) -m bench
+
+test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
+	@scripts/system-packages kernels
+	@$(PYTEST) -n 2 --dist loadgroup $(ARGS) tests/kernels
+
+test-install: root setup ## the README's commands in fresh chroots; SUITES="bookworm trixie"
+	@scripts/system-packages install
+	@tests/install/run $(SUITES)
+
+wheel: setup ## dist/*.whl with the BPF object inside
+	@scripts/wheel dist
+
+clean: ## remove everything that was built; .venv too
+	@scripts/clean

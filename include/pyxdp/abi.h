@@ -179,7 +179,7 @@ struct pyxdp_ruleset {
 	__u32 words;      /* bit words per row without aggregate words; 0: not governed */
 	__u32 aggregates; /* aggregate words in front of a row: 0 when words == 1, else (words + 63) / 64 */
 	__u32 rule_base;  /* first entry in pyxdp_rules */
-	__u32 fields;     /* bit f set: field f restricts some rule; otherwise its row is all ones and is not looked up */
+	__u32 fields;     /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
 	__u32 row_base[PYXDP_FIELDS]; /* in pyxdp_rows: row of class 0; class k is at row_base + k * (aggregates + words) */
 };
 

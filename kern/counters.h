@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Counting: rules by identity, packets by reason. */
+#ifndef PYXDP_COUNTERS_H
+#define PYXDP_COUNTERS_H
+
+#include "maps.h"
+
+static __always_inline void count_rule(__u32 counter, __u32 length)
+{
+	struct pyxdp_counter *value = bpf_map_lookup_elem(&pyxdp_counters, &counter);
+
+	if (!value)
+		return;
+	value->packets++;
+	value->bytes += length;
+}
+
+static __always_inline void count_reason(enum pyxdp_direction direction, enum pyxdp_reason reason)
+{
+	__u32 index = (pyxdp_endpoint_number * 2 + direction) * PYXDP_REASONS + reason;
+	__u64 *value = bpf_map_lookup_elem(&pyxdp_reasons, &index);
+
+	if (value)
+		(*value)++;
+}
+
+#endif

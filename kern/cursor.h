@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One way to read headers from the two kinds of packet there are: direct access at XDP, bpf_skb_load_bytes_relative() in
+ * the raw table (socket filters may not touch packet memory). Everything is inlined and skb is a compile-time NULL or
+ * not, so that each program keeps only its own half.
+ */
+#ifndef PYXDP_CURSOR_H
+#define PYXDP_CURSOR_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "flow.h"
+
+struct cursor {
+	void *position; /* XDP: next byte */
+	void *end;	/* XDP: data_end */
+	struct __sk_buff *skb;
+	__u32 offset; /* skb: next byte, counted from the network header */
+};
+
+/* Copies the next size bytes and moves past them; false if the packet has fewer. size is a constant. */
+static __always_inline bool pull(struct cursor *cursor, void *to, __u32 size)
+{
+	if (cursor->skb) {
+		if (bpf_skb_load_bytes_relative(cursor->skb, cursor->offset, to, size, BPF_HDR_START_NET))
+			return false;
+		cursor->offset += size;
+		return true;
+	}
+	if (cursor->position + size > cursor->end)
+		return false;
+	__builtin_memcpy(to, cursor->position, size);
+	cursor->position += size;
+	return true;
+}
+
+/* Moves past count bytes that nobody reads; the next pull() finds out whether they are there. count < 2^12. */
+static __always_inline void skip(struct cursor *cursor, __u32 count)
+{
+	if (cursor->skb)
+		cursor->offset += count;
+	else
+		cursor->position += count & 0xfff; /* the verifier wants a bounded offset */
+}
+
+/* Bytes from here to the end of an XDP frame; what the kernel has already checked in an skb. */
+static __always_inline __u32 remaining(const struct cursor *cursor)
+{
+	return cursor->skb ? ~0U : (__u32)(cursor->end - cursor->position);
+}
+
+#endif

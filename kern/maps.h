@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map: who writes it, who reads it, and what a miss means. User space sets max_entries before loading, to what the
+ * policy needs; the sizes here are only the least that libbpf accepts. Pinned as maps/NAME without the prefix.
+ *
+ * A packet reads nothing but plain arrays, whose lookups the JIT inlines. An index outside of an array means that the image is
+ * damaged: the packet is dropped with PYXDP_DROP_INTERNAL.
+ */
+#ifndef PYXDP_MAPS_H
+#define PYXDP_MAPS_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "pyxdp/abi.h"
+
+/* Number of this instance's endpoint; entries in one half of each map that has slots. */
+const volatile __u32 pyxdp_endpoint_number = 0;
+const volatile __u32 pyxdp_half_rules = 1;
+const volatile __u32 pyxdp_half_rows = 1;
+const volatile __u32 pyxdp_half_pages = 1;
+const volatile __u32 pyxdp_half_ranges = 1;
+const volatile __u32 pyxdp_half_range_index = 1;
+/* Log events that each CPU may emit a second; the rest is counted as PYXDP_LOG_SUPPRESSED. */
+const volatile __u32 pyxdp_log_per_second = 100;
+
+/* Writer: user space, one 32-bit store. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pyxdp_control);
+} pyxdp_control SEC(".maps");
+
+/* Writer: user space, the spare slot only, as for every map down to pyxdp_range_index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct pyxdp_slot);
+} pyxdp_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS * PYXDP_RULESETS_PER_SLOT);
+	__type(key, __u32);
+	__type(value, struct pyxdp_ruleset);
+} pyxdp_rulesets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct pyxdp_rule);
+} pyxdp_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} pyxdp_rows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} pyxdp_pages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct pyxdp_range);
+} pyxdp_ranges SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} pyxdp_range_index SEC(".maps");
+
+/* Writer: the programs, each CPU its own copy. A miss: the rule is not counted, its verdict stands. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pyxdp_counter);
+} pyxdp_counters SEC(".maps");
+
+/* Index: (endpoint * 2 + direction) * PYXDP_REASONS + reason. Writer: the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PYXDP_ENDPOINTS * 2 * PYXDP_REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} pyxdp_reasons SEC(".maps");
+
+/* Read by people and user space only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pyxdp_name);
+} pyxdp_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYXDP_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct pyxdp_endpoint);
+} pyxdp_endpoints SEC(".maps");
+
+/* Writer: the programs, struct pyxdp_event. Full, or nobody reads: events are left out and counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} pyxdp_events SEC(".maps");
+
+/* What the rate limit of Log events remembers between packets. */
+struct log_window {
+	__u64 second;
+	__u64 events;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct log_window);
+} pyxdp_log_rate SEC(".maps");
+
+#endif

@@ -1,0 +1,139 @@
+"""Does a rule match a packet (spec sections 1.9, 1.10, 7.5 and 8)?
+
+The answer has three values: for a later fragment, which has no ports and no ICMP type, a rule may also match *maybe*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from pyxdp.evaluator.membership import excluded_members, is_restricted, selected_members
+from pyxdp.net import PortRange, address_family
+from pyxdp.net.values import ICMP, ICMPV6, PORT_PROTOCOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyxdp.model import EntityRule, IcmpMatch, Resources, Rule
+    from pyxdp.net import Address, Network, Packet, Protocol
+
+
+class Truth(IntEnum):
+    """Three-valued truth: AND is the minimum, OR the maximum."""
+
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+    @staticmethod
+    def of(value: object) -> Truth:
+        """Return YES for what Python takes as true, otherwise NO."""
+        return Truth.YES if value else Truth.NO
+
+    def negated(self) -> Truth:
+        """Return NO for YES, YES for NO; MAYBE stays."""
+        return Truth(Truth.YES - self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of a rule and that of the packet."""
+
+    entity: EntityRule
+    address: Address
+    port: int | None
+
+
+def match_rule(rule: Rule, packet: Packet, resources: Resources) -> tuple[Truth, str]:
+    """Tell whether a rule matches a packet, and if not, the first condition that fails.
+
+    The HTTP match of a rule is not looked at: it belongs to the application layer (spec section 1.9).
+    """
+    overall = Truth.YES
+    for name, truth in _conditions(rule, packet, resources):
+        if truth is Truth.NO:
+            return Truth.NO, name
+        overall = min(overall, truth)
+    return overall, ""
+
+
+def _conditions(rule: Rule, packet: Packet, resources: Resources) -> Iterator[tuple[str, Truth]]:
+    yield "ipVersion", Truth.of(rule.ipVersion in (None, packet.family))
+    if rule.protocol is not None:
+        yield "protocol", Truth.of(_is_protocol(rule.protocol, packet))
+    if rule.notProtocol is not None:
+        yield "notProtocol", Truth.of(rule.notProtocol.number != packet.protocol)
+    if rule.icmp is not None:
+        yield "icmp", _is_icmp(rule.icmp, packet)
+    if rule.notICMP is not None:
+        yield "notICMP", _is_icmp(rule.notICMP, packet).negated()
+    source = _Side(rule.source, packet.source, packet.source_port)
+    destination = _Side(rule.destination, packet.destination, packet.destination_port)
+    for name, side in (("source", source), ("destination", destination)):
+        for field, truth in _side_conditions(side, packet, resources):
+            yield f"{name}.{field}", truth
+
+
+def _side_conditions(side: _Side, packet: Packet, resources: Resources) -> Iterator[tuple[str, Truth]]:
+    entity = side.entity
+    if entity.nets:
+        yield "nets", Truth.of(_is_in(side.address, entity.nets))
+    if entity.notNets:
+        yield "notNets", Truth.of(_is_outside(side.address, entity.notNets))
+    if is_restricted(entity):
+        yield "selector", Truth.of(any(member.holds(side.address) for member in selected_members(resources, entity)))
+    elif entity.notSelector:
+        unwanted = any(member.holds(side.address) for member in excluded_members(resources, entity))
+        yield "notSelector", Truth.of(unwanted).negated()
+    if entity.ports:
+        yield "ports", _is_port(entity.ports, side, packet, resources)
+    if entity.notPorts:
+        yield "notPorts", _is_port(entity.notPorts, side, packet, resources).negated()
+
+
+def _is_protocol(protocol: Protocol, packet: Packet) -> bool:
+    """A protocol written by name may imply an IP version; one written by number does not (spec section 8.1)."""
+    return protocol.number == packet.protocol and protocol.implied_family in (None, packet.family)
+
+
+def _is_icmp(icmp: IcmpMatch, packet: Packet) -> Truth:
+    if packet.protocol not in (ICMP, ICMPV6):
+        return Truth.NO
+    if icmp.type is None:
+        return Truth.YES
+    if packet.later_fragment:
+        return Truth.MAYBE
+    return Truth.of(packet.icmp_type == icmp.type and icmp.code in (None, packet.icmp_code))
+
+
+def _is_in(address: Address, nets: tuple[Network, ...]) -> bool:
+    return any(address in net for net in nets)
+
+
+def _is_outside(address: Address, nets: tuple[Network, ...]) -> bool:
+    """A list that names no prefix of the packet's family makes the rule one of the other family (spec section 8.4)."""
+    same_family = any(address_family(net) == address_family(address) for net in nets)
+    return same_family and not _is_in(address, nets)
+
+
+def _is_port(ports: tuple[PortRange | str, ...], side: _Side, packet: Packet, resources: Resources) -> Truth:
+    if packet.protocol not in PORT_PROTOCOLS:
+        return Truth.NO
+    possible = [number for wanted in ports for number in _ranges(wanted, side, packet.protocol, resources)]
+    if packet.later_fragment:
+        return Truth.MAYBE if possible else Truth.NO
+    return Truth.of(any(side.port in numbers for numbers in possible if side.port is not None))
+
+
+def _ranges(wanted: PortRange | str, side: _Side, protocol: int, resources: Resources) -> Iterator[PortRange]:
+    """Go through the numbers that a port stands for; a name's depend on the address (spec section 7.5)."""
+    if isinstance(wanted, PortRange):
+        yield wanted
+        return
+    for member in selected_members(resources, side.entity):
+        if member.holds(side.address):
+            for port in member.ports:
+                if port.name == wanted and port.protocol.number == protocol:
+                    yield PortRange(port.port, port.port)

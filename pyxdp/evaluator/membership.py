@@ -1,0 +1,137 @@
+"""What selectors stand for (spec section 7).
+
+A selector of a rule stands for addresses of endpoints and network sets. It is asked of each of them as a whole: an
+address that belongs to two of them is judged with the labels of the one and with those of the other, never with a
+mixture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.evaluator.endpoint import endpoint_labels
+from pyxdp.selector import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyxdp.model import EndpointPort, EntityRule, GlobalNetworkPolicy, NetworkSet, Resources, ServiceAccountMatch
+    from pyxdp.net import Address, Network
+
+NAMESPACE_LABEL: Final = "projectcalico.org/namespace"
+SERVICE_ACCOUNT_LABEL: Final = "projectcalico.org/serviceaccount"
+NAMESPACE_PREFIX: Final = "pcns."
+SERVICE_ACCOUNT_PREFIX: Final = "pcsa."
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A host endpoint or network set, as selectors of rules see it.
+
+    Attributes:
+        labels: own and inherited ones.
+        addresses: an endpoint's expected addresses.
+        nets: a network set's prefixes.
+        ports: an endpoint's named ports.
+    """
+
+    labels: Mapping[str, str]
+    addresses: tuple[Address, ...] = ()
+    nets: tuple[Network, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+    def holds(self, address: Address) -> bool:
+        """Tell whether the address belongs to this member."""
+        return address in self.addresses or any(address in net for net in self.nets)
+
+
+def members(resources: Resources) -> Iterator[Member]:
+    """Go through everything that a rule's selector can select, on all nodes."""
+    for endpoint in resources.hostEndpoints:
+        yield Member(endpoint_labels(resources, endpoint), addresses=endpoint.expectedIPs, ports=endpoint.ports)
+    for global_set in resources.globalNetworkSets:
+        yield Member(global_set.metadata.labels, nets=global_set.nets)
+    for network_set in resources.networkSets:
+        yield Member(_network_set_labels(resources, network_set), nets=network_set.nets)
+
+
+def _network_set_labels(resources: Resources, network_set: NetworkSet) -> dict[str, str]:
+    namespace = network_set.metadata.namespace
+    labels: dict[str, str] = {}
+    for candidate in resources.namespaces:
+        if candidate.metadata.name == namespace:
+            labels.update({NAMESPACE_PREFIX + key: value for key, value in candidate.metadata.labels.items()})
+    labels.update(network_set.metadata.labels)
+    labels[NAMESPACE_LABEL] = namespace
+    return labels
+
+
+def is_restricted(entity: EntityRule) -> bool:
+    """Tell whether the entity names its peers by a positive selector of some sort."""
+    return bool(entity.selector or entity.namespaceSelector) or _names_accounts(entity.serviceAccounts)
+
+
+def selected_members(resources: Resources, entity: EntityRule) -> Iterator[Member]:
+    """Go through the members that an entity's selectors, positive and negative, leave; all of them if it has none."""
+    for member in members(resources):
+        if _selects(entity, member.labels) and not (entity.notSelector and _matches(entity.notSelector, member.labels)):
+            yield member
+
+
+def excluded_members(resources: Resources, entity: EntityRule) -> Iterator[Member]:
+    """Go through the members that the entity's ``notSelector`` selects."""
+    for member in members(resources):
+        if _matches(entity.notSelector, member.labels):
+            yield member
+
+
+def policy_selects(policy: GlobalNetworkPolicy, labels: Mapping[str, str]) -> bool:
+    """Tell whether a policy selects an endpoint with these labels."""
+    return (
+        _matches(policy.selector, labels)
+        and _in_namespaces(policy.namespaceSelector, labels)
+        and _has_account(policy.serviceAccountSelector, labels)
+    )
+
+
+def _selects(entity: EntityRule, labels: Mapping[str, str]) -> bool:
+    if not _matches(entity.selector, labels) or not _in_namespaces(entity.namespaceSelector, labels):
+        return False
+    accounts = entity.serviceAccounts
+    if accounts is None:
+        return True
+    named = not accounts.names or labels.get(SERVICE_ACCOUNT_LABEL) in accounts.names
+    return named and _has_account(accounts.selector, labels)
+
+
+def _names_accounts(accounts: ServiceAccountMatch | None) -> bool:
+    return accounts is not None and bool(accounts.names or accounts.selector)
+
+
+def _matches(selector: str, labels: Mapping[str, str]) -> bool:
+    return parse(selector).matches(labels)
+
+
+def _in_namespaces(selector: str, labels: Mapping[str, str]) -> bool:
+    return _matches_prefixed(selector, labels, prefix=NAMESPACE_PREFIX, presence=NAMESPACE_LABEL)
+
+
+def _has_account(selector: str, labels: Mapping[str, str]) -> bool:
+    return _matches_prefixed(selector, labels, prefix=SERVICE_ACCOUNT_PREFIX, presence=SERVICE_ACCOUNT_LABEL)
+
+
+def _matches_prefixed(selector: str, labels: Mapping[str, str], *, prefix: str, presence: str) -> bool:
+    """Match a selector on the labels of an endpoint's namespace or service account.
+
+    Those labels are the endpoint's labels that begin with ``prefix``. ``all()`` stands for everything that is in some
+    namespace (has some account) and ``global()`` for everything that is not. As in Calico they are replaced in the
+    canonical text, also inside string literals (spec section 7.3).
+    """
+    if not selector:
+        return True
+    text = parse(selector).canonical.replace("all()", f"has({presence})").replace("global()", f"!has({presence})")
+    inherited = {key[len(prefix) :]: value for key, value in labels.items() if key.startswith(prefix)}
+    if presence in labels:
+        inherited[presence] = labels[presence]
+    return _matches(text, inherited)

@@ -1,4 +1,4 @@
-"""Builds what setuptools does not know: the BPF object, by CMake, and the cffi modules. The rest is in pyproject.toml."""
+"""Builds what setuptools does not know: the BPF object, by CMake, and the cffi modules. See also pyproject.toml."""
 
 from __future__ import annotations
 

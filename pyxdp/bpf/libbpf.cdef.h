@@ -42,7 +42,8 @@ struct bpf_map_batch_opts {
 };
 int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, __u32 *count,
 			 const struct bpf_map_batch_opts *opts);
-int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count, const struct bpf_map_batch_opts *opts);
+int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
+			 const struct bpf_map_batch_opts *opts);
 int bpf_obj_pin(int fd, const char *pathname);
 int bpf_obj_get(const char *pathname);
 int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *info_len);
@@ -87,7 +88,8 @@ struct shim_link_info {
 /* ---- ring buffers ---- */
 struct ring_buffer;
 extern "Python" int pyxdp_sample(void *context, void *data, size_t size);
-struct ring_buffer *ring_buffer__new(int map_fd, int (*callback)(void *, void *, size_t), void *context, const void *opts);
+struct ring_buffer *ring_buffer__new(int map_fd, int (*callback)(void *, void *, size_t), void *context,
+				     const void *opts);
 int ring_buffer__consume(struct ring_buffer *rb);
 int ring_buffer__poll(struct ring_buffer *rb, int timeout_ms);
 void ring_buffer__free(struct ring_buffer *rb);

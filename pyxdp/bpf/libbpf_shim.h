@@ -235,7 +235,7 @@ static int shim_prog_load(__u32 type, const void *instructions, __u32 count)
 	attr.prog_type = type;
 	attr.insns = (uintptr_t)instructions;
 	attr.insn_cnt = count;
-	attr.license = (uintptr_t) "Dual BSD/GPL";
+	attr.license = (uintptr_t)"Dual BSD/GPL";
 	return shim_bpf(BPF_PROG_LOAD, &attr, sizeof(attr));
 }
 

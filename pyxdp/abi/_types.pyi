@@ -1,0 +1,164 @@
+# Made from include/pyxdp/abi.h by `python -m pyxdp.abi`; do not edit.
+from enum import IntEnum
+from typing import NamedTuple
+
+from cffi import FFI
+
+PADDING: str
+
+def member_name(tag: str, enumerator: str) -> str: ...
+def ctype(python_name: str, kind: str) -> FFI.CType: ...
+
+class AbiVersion(IntEnum):
+    VERSION = 1
+
+class Class(IntEnum):
+    UNTRACKED = 0
+    PREDNAT = 1
+    NORMAL = 2
+    FORWARD = 3
+
+class Direction(IntEnum):
+    INGRESS = 0
+    EGRESS = 1
+
+class Entry(IntEnum):
+    LEAF = 2147483648
+    LEAF_MASK = 2147483647
+
+class Field(IntEnum):
+    REMOTE = 0
+    LOCAL = 1
+    SERVICE = 2
+    SPORT = 3
+    FIELDS = 4
+
+class Limit(IntEnum):
+    SLOTS = 2
+    ENDPOINTS = 256
+    RULESETS_PER_ENDPOINT = 8
+    RULESETS_PER_SLOT = 2048
+    WORD_BITS = 64
+    MAX_WORDS = 256
+    MAX_RULES = 16384
+    MAX_CONTINUES = 32
+    PAGE_ENTRIES = 256
+    NAME_LEN = 256
+    IFNAME_LEN = 16
+    DIGEST_LEN = 32
+    REASONS = 32
+
+class Page(IntEnum):
+    IPV4 = 0
+    SERVICE = 256
+    SPORT = 264
+    FIRST_FREE = 265
+
+class Reason(IntEnum):
+    PASS_NO_MATCH = 0
+    PASS_ALLOWED = 1
+    PASS_FAILSAFE = 2
+    PASS_NOT_IP = 3
+    PASS_VLAN = 4
+    PASS_FRAGMENT = 5
+    PASS_NOT_GOVERNED = 6
+    UNTRACKED = 7
+    DROP_POLICY = 8
+    DROP_SHORT_ETHERNET = 9
+    DROP_VLAN_DEPTH = 10
+    DROP_SHORT_IP = 11
+    DROP_BAD_IP = 12
+    DROP_EXTENSIONS = 13
+    DROP_SHORT_L4 = 14
+    DROP_BAD_FRAGMENT = 15
+    DROP_CONTINUES = 16
+    DROP_INTERNAL = 17
+    LOG_SUPPRESSED = 18
+
+class RuleFlag(IntEnum):
+    PORTS = 1
+    LOG = 2
+
+class Service(IntEnum):
+    OTHER = 0
+    TCP = 1
+    UDP = 2
+    SCTP = 3
+    UDPLITE = 4
+    ICMP = 5
+    ICMPV6 = 6
+    FRAGMENT = 7
+    SERVICES = 8
+
+class SportClass(IntEnum):
+    NONE = 0
+    UNKNOWN = 1
+    FIRST = 2
+
+class Verdict(IntEnum):
+    NONE = 0
+    ALLOW = 1
+    DENY = 2
+    FAILSAFE = 3
+    CONTINUE = 4
+
+class Control(NamedTuple):
+    active: int
+    abi: int
+
+class Counter(NamedTuple):
+    packets: int
+    bytes: int
+
+class Endpoint(NamedTuple):
+    ifindex: int
+    native_errno: int
+    interface: str
+    name: str
+
+class Event(NamedTuple):
+    time_ns: int
+    source: bytes
+    destination: bytes
+    counter: int
+    endpoint: int
+    length: int
+    source_port: int
+    destination_port: int
+    family: int
+    protocol: int
+    direction: int
+    fragment: int
+
+class Name(NamedTuple):
+    tier: str
+    policy: str
+    kind: str
+    action: str
+    rule: int
+    direction: int
+    identity: int
+
+class Range(NamedTuple):
+    start: int
+    value: int
+    length: int
+
+class Rule(NamedTuple):
+    verdict: int
+    flags: int
+    counter: int
+    resume: int
+
+class Ruleset(NamedTuple):
+    words: int
+    aggregates: int
+    rule_base: int
+    fields: int
+    row_base: tuple[int, ...]
+
+class Slot(NamedTuple):
+    generation: int
+    applied_ns: int
+    range_shift: int
+    digest: bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from pyxdp.model import Action, Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyxdp.model import FailsafePort, IcmpMatch
     from pyxdp.net import Address, Interface, Network, PortRange, Protocol
     from pyxdp.net.values import Family
@@ -37,11 +38,12 @@ class AddressSet:
 
     Attributes:
         id: the selector's id (``s:...``), or ``nets:`` with the written prefixes; equal ids have equal members.
-        networks: sorted by (family, address, length), without duplicates; overlaps are possible.
+        networks: sorted by (family, address, length), without duplicates; overlaps are possible. Not hashed: there may
+            be very many.
     """
 
     id: str
-    networks: tuple[Network, ...]
+    networks: tuple[Network, ...] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,7 +71,8 @@ class Side:
         sets: the address must be in every one of them.
         notSets: the address must be in none of them.
         ports: the port must match; ``None`` when the rule does not ask.
-        notPorts: the port must not match. Like ``ports`` it needs a packet that has ports: numeric ones come with a protocol that has them.
+        notPorts: the port must not match. Like ``ports`` it needs a packet that has ports: numeric ones come with a
+            protocol that has them.
     """
 
     sets: tuple[AddressSet, ...] = ()

@@ -19,6 +19,7 @@ from pyxdp.selector.nodes import (
     Global,
     Has,
     In,
+    LabelLeaf,
     Leaf,
     Node,
     Not,
@@ -29,6 +30,7 @@ from pyxdp.selector.nodes import (
     all_of,
     any_of,
     negate,
+    replace_leaves,
 )
 from pyxdp.selector.parser import parse
 from pyxdp.selector.selector import Selector
@@ -44,6 +46,7 @@ __all__ = [
     "Global",
     "Has",
     "In",
+    "LabelLeaf",
     "Leaf",
     "Node",
     "Not",
@@ -56,4 +59,5 @@ __all__ = [
     "any_of",
     "negate",
     "parse",
+    "replace_leaves",
 ]

@@ -49,10 +49,15 @@ class Global(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
-class Has(Leaf):
-    """``has(key)``: the label exists, whatever its value."""
+class LabelLeaf(Leaf):
+    """A test of the label ``key``."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Has(LabelLeaf):
+    """``has(key)``: the label exists, whatever its value."""
 
     def __str__(self) -> str:
         return f"has({self.key})"
@@ -63,10 +68,9 @@ class Has(Leaf):
 
 
 @dataclass(frozen=True, slots=True)
-class _TextLeaf(Leaf):
+class _TextLeaf(LabelLeaf):
     """A label compared with one string."""
 
-    key: str
     value: str
 
     operator: ClassVar[str]
@@ -134,10 +138,9 @@ class EndsWith(_TextLeaf):
 
 
 @dataclass(frozen=True, slots=True)
-class _SetLeaf(Leaf):
+class _SetLeaf(LabelLeaf):
     """A label compared with a set of strings."""
 
-    key: str
     values: frozenset[str]
 
     operator: ClassVar[str]

@@ -1,0 +1,158 @@
+"""Who has which addresses: selectors to address sets, cluster-wide (spec sections 7.2 to 7.5).
+
+Network sets may be large and selectors many. What is sorted is sorted once for each resource, merged once for each
+combination of resources, and shared by all rules that select it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.resolver.effective import AddressSet, PortMember
+from pyxdp.resolver.labels import endpoint_labels, network_set_labels
+from pyxdp.selector import And, Equals, In
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pyxdp.model import HostEndpoint, Resources
+    from pyxdp.net import Network
+    from pyxdp.selector import Node, Selector
+
+# Above an address of 128 bits and a prefix length of 8.
+_FAMILY_SHIFT: Final = 136
+_LENGTH_BITS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """A host endpoint or a network set, as selectors see it."""
+
+    labels: Mapping[str, str]
+    networks: tuple[Network, ...]
+    endpoint: HostEndpoint | None = None
+
+
+class Peers:
+    """Every host endpoint of every node and every network set."""
+
+    def __init__(self, resources: Resources) -> None:
+        profiles = {profile.metadata.name: profile for profile in resources.profiles}
+        namespaces = {namespace.metadata.name: namespace for namespace in resources.namespaces}
+        self._peers = [
+            *(
+                _Peer(endpoint_labels(endpoint, profiles), _single_addresses(endpoint), endpoint)
+                for endpoint in resources.hostEndpoints
+            ),
+            *(_Peer(one.metadata.labels, one.nets) for one in resources.globalNetworkSets),
+            *(_Peer(network_set_labels(one, namespaces), one.nets) for one in resources.networkSets),
+        ]
+        self._by_label: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, peer in enumerate(self._peers):
+            for label in peer.labels.items():
+                self._by_label[label].append(number)
+        self._sorted: dict[int, dict[int, Network]] = {}
+        self._merged: dict[tuple[int, ...], tuple[Network, ...]] = {}
+        self._address_sets: dict[str, AddressSet] = {}
+        self._written: dict[tuple[Network, ...], AddressSet] = {}
+
+    def selected(self, selector: Selector) -> AddressSet:
+        """Return the addresses of everything that the selector selects; the same object for an equal selector."""
+        found = self._address_sets.get(selector.canonical)
+        if found is None:
+            found = AddressSet(selector.id, self._merge(tuple(self._matching(selector))))
+            self._address_sets[selector.canonical] = found
+        return found
+
+    def written(self, networks: tuple[Network, ...]) -> AddressSet:
+        """Return the set of prefixes that a rule spells out."""
+        found = self._written.get(networks)
+        if found is None:
+            distinct = tuple(_by_order(networks).values())
+            found = AddressSet("nets:" + ",".join(map(str, distinct)), distinct)
+            self._written[networks] = found
+        return found
+
+    def named_ports(self, name: str, protocol: int | None, selector: Selector | None) -> Iterator[PortMember]:
+        """Yield what a named port stands for on the endpoints that the selector selects; on all without a selector."""
+        numbers = range(len(self._peers)) if selector is None else self._matching(selector)
+        for number in numbers:
+            endpoint = self._peers[number].endpoint
+            for port in endpoint.ports if endpoint else ():
+                if endpoint and port.name == name and protocol in {None, port.protocol.number}:
+                    for address in endpoint.expectedIPs:
+                        yield PortMember(address, port.protocol.number, port.port)
+
+    def without_addresses(self, selector: Selector) -> list[str]:
+        """Return the names of selected host endpoints that have no expectedIPs, sorted."""
+        selected = (self._peers[number].endpoint for number in self._matching(selector))
+        return sorted(endpoint.metadata.name for endpoint in selected if endpoint and not endpoint.expectedIPs)
+
+    def _matching(self, selector: Selector) -> Iterator[int]:
+        for number in self._candidates(selector.root):
+            if selector.matches(self._peers[number].labels):
+                yield number
+
+    def _candidates(self, root: Node) -> Sequence[int]:
+        """Return the peers that have a label value that the selector requires, or all of them."""
+        best: Sequence[int] = range(len(self._peers))
+        for key, values in _required(root):
+            having = [number for value in values for number in self._by_label.get((key, value), ())]
+            best = min(best, having, key=len)
+        return sorted(best)
+
+    def _merge(self, numbers: tuple[int, ...]) -> tuple[Network, ...]:
+        merged = self._merged.get(numbers)
+        if merged is None:
+            parts = [self._in_order(number) for number in numbers]
+            merged = tuple(_merge_ordered(parts).values())
+            self._merged[numbers] = merged
+        return merged
+
+    def _in_order(self, number: int) -> dict[int, Network]:
+        ordered = self._sorted.get(number)
+        if ordered is None:
+            ordered = self._sorted[number] = _by_order(self._peers[number].networks)
+        return ordered
+
+
+def _single_addresses(endpoint: HostEndpoint) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(address) for address in endpoint.expectedIPs)
+
+
+def _by_order(networks: Iterable[Network]) -> dict[int, Network]:
+    """Return distinct networks by a number that sorts as (family, address, length), in that order.
+
+    Comparing network objects themselves costs microseconds each time.
+    """
+    numbered = {
+        network.version << _FAMILY_SHIFT | int(network.network_address) << _LENGTH_BITS | network.prefixlen: network
+        for network in networks
+    }
+    return {number: numbered[number] for number in sorted(numbered)}
+
+
+def _merge_ordered(parts: Sequence[Mapping[int, Network]]) -> Mapping[int, Network]:
+    if len(parts) == 1:
+        return parts[0]
+    # Python's sort finds the runs that the parts are, so this is a merge.
+    numbers = sorted(chain.from_iterable(parts))
+    numbered = {number: network for part in parts for number, network in part.items()}
+    return {number: numbered[number] for number in numbers}
+
+
+def _required(root: Node) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield labels of which one of the values must be there, as far as the top of the selector tells."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, And):
+            stack += node.operands
+        elif isinstance(node, Equals):
+            yield node.key, frozenset((node.value,))
+        elif isinstance(node, In):
+            yield node.key, node.values

@@ -1,0 +1,141 @@
+"""What applies to an endpoint: tiers of policies for each class and direction, and profiles (spec section 3)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.model import Action, Metadata, PolicyType, Profile, Rule
+from pyxdp.resolver.effective import (
+    Direction,
+    EffectiveEndpoint,
+    EffectivePolicyRules,
+    EffectiveTier,
+    PolicyClass,
+)
+from pyxdp.resolver.interfaces import WILDCARD
+from pyxdp.resolver.labels import endpoint_labels
+from pyxdp.resolver.notices import listing
+from pyxdp.resolver.rules import RuleList, RuleResolver
+from pyxdp.resolver.tiers import ranked_tiers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pyxdp.model import HostEndpoint, Resources
+    from pyxdp.net import Interface
+    from pyxdp.resolver.addresses import Peers
+    from pyxdp.resolver.tiers import RankedPolicy, RankedTier
+    from pyxdp.selector import Selector
+
+_ALLOW_ALL: Final = (Rule(action=Action.ALLOW),)
+_DENY_ALL: Final = (Rule(action=Action.DENY),)
+
+# Calico makes this profile itself (spec section 1.8).
+_DEFAULT_ALLOW: Final = Profile(
+    metadata=Metadata(name="projectcalico-default-allow"), ingress=_ALLOW_ALL, egress=_ALLOW_ALL
+)
+
+_PASSES_AT_THE_END: Final = frozenset({PolicyClass.UNTRACKED, PolicyClass.PREDNAT})
+
+
+class EndpointResolver:
+    """Resolves the endpoints of a node; each policy and profile in use is resolved once and shared.
+
+    Attributes:
+        refused: ``(kind/name, reason)`` of each rule in use that can not be enforced.
+    """
+
+    def __init__(self, resources: Resources, peers: Peers, notices: set[str]) -> None:
+        self._notices = notices
+        self._profiles = {profile.metadata.name: profile for profile in (_DEFAULT_ALLOW, *resources.profiles)}
+        self._rules = RuleResolver(peers, notices)
+        self._tiers = ranked_tiers(resources, self._rules.parse, notices)
+        self._resolved: dict[tuple[str, str, Direction], EffectivePolicyRules] = {}
+        self.refused = self._rules.refused
+
+    def endpoint(self, endpoint: HostEndpoint, interface: Interface) -> EffectiveEndpoint:
+        """Return a host endpoint that governs an interface, with everything that applies to it."""
+        return EffectiveEndpoint(
+            name=endpoint.metadata.name,
+            interface=interface,
+            wildcard=endpoint.interfaceName == WILDCARD,
+            tiers=self._applying(endpoint_labels(endpoint, self._profiles)),
+            profiles={
+                direction: tuple(self._profile(name, direction) for name in dict.fromkeys(endpoint.profiles))
+                for direction in Direction
+            },
+            origin=endpoint.metadata.origin,
+        )
+
+    def note_idle_policies(self, endpoints: Sequence[HostEndpoint]) -> None:
+        """Add notices about policies that apply to none of the endpoints."""
+        labels = [endpoint_labels(endpoint, self._profiles) for endpoint in endpoints]
+
+        def selects(selector: Selector) -> bool:
+            return any(selector.matches(one) for one in labels)
+
+        enforced = [ranked for tier in self._tiers for ranked in tier.policies if not ranked.staged]
+        idle = [ranked for ranked in enforced if not selects(ranked.selector)]
+        kept_away = {ranked.name for ranked in idle if selects(self._rules.parse(ranked.policy.selector))}
+        what = "its namespaceSelector or serviceAccountSelector keeps it from host endpoints"
+        self._notices.update(f"GlobalNetworkPolicy/{name}: {what}" for name in kept_away)
+        if others := {ranked.name for ranked in idle} - kept_away:
+            self._notices.add(f"GlobalNetworkPolicy: selects no active host endpoint of this node: {listing(others)}")
+
+    def _applying(self, labels: Mapping[str, str]) -> Mapping[tuple[PolicyClass, Direction], tuple[EffectiveTier, ...]]:
+        tiers: dict[tuple[PolicyClass, Direction], list[EffectiveTier]] = defaultdict(list)
+        for tier in self._tiers:
+            applying = [ranked for ranked in tier.policies if ranked.selector.matches(labels)]
+            for policy_class in PolicyClass:
+                for direction in Direction:
+                    here = [one for one in applying if policy_class in one.classes and direction in one.directions]
+                    if here:
+                        tiers[policy_class, direction].append(self._tier(tier, here, policy_class, direction))
+        return {key: tuple(entries) for key, entries in tiers.items()}
+
+    def _tier(
+        self, tier: RankedTier, policies: Iterable[RankedPolicy], policy_class: PolicyClass, direction: Direction
+    ) -> EffectiveTier:
+        resolved = tuple(self._policy(tier.name, ranked, direction) for ranked in policies)
+        passes = policy_class in _PASSES_AT_THE_END or all(policy.staged for policy in resolved)
+        return EffectiveTier(tier.name, resolved, Action.PASS if passes else tier.default_action)
+
+    def _policy(self, tier: str, ranked: RankedPolicy, direction: Direction) -> EffectivePolicyRules:
+        key = (ranked.kind, ranked.name, direction)
+        if key not in self._resolved:
+            policy = ranked.policy
+            rules = policy.ingress if direction is Direction.INGRESS else policy.egress
+            owner = RuleList(tier, ranked.kind, ranked.name, direction)
+            self._note_inert_rules(ranked)
+            self._resolved[key] = EffectivePolicyRules(
+                ranked.kind,
+                ranked.name,
+                () if ranked.staged else self._rules.rules(owner, rules),
+                ranked.staged,
+                policy.metadata.origin,
+            )
+        return self._resolved[key]
+
+    def _note_inert_rules(self, ranked: RankedPolicy) -> None:
+        for policy_type, rules in (
+            (PolicyType.INGRESS, ranked.policy.ingress),
+            (PolicyType.EGRESS, ranked.policy.egress),
+        ):
+            if rules and policy_type not in ranked.policy.types:
+                name = policy_type.value
+                self._notices.add(
+                    f"{ranked.kind}/{ranked.name}: its {name.lower()} rules are inert: types lacks {name}"
+                )
+
+    def _profile(self, name: str, direction: Direction) -> EffectivePolicyRules:
+        key = ("Profile", name, direction)
+        if key not in self._resolved:
+            profile = self._profiles.get(name)
+            if profile is None:
+                self._notices.add(f"Profile/{name}: does not exist: denies everything where a host endpoint names it")
+                profile = Profile(metadata=Metadata(name=name), ingress=_DENY_ALL, egress=_DENY_ALL)
+            rules = profile.ingress if direction is Direction.INGRESS else profile.egress
+            resolved = self._rules.rules(RuleList("", "Profile", name, direction), rules)
+            self._resolved[key] = EffectivePolicyRules("Profile", name, resolved, origin=profile.metadata.origin)
+        return self._resolved[key]

@@ -1,0 +1,63 @@
+"""From everything that was written to what one node enforces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyxdp.errors import UnsupportedPolicyError
+from pyxdp.resolver.addresses import Peers
+from pyxdp.resolver.configuration import node_configuration
+from pyxdp.resolver.effective import EffectivePolicy
+from pyxdp.resolver.endpoints import EndpointResolver
+from pyxdp.resolver.interfaces import assign
+from pyxdp.resolver.notices import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyxdp.model import Resources
+    from pyxdp.net import Interface
+
+
+def resolve(resources: Resources, node: str, interfaces: Sequence[Interface]) -> EffectivePolicy:
+    """Return what a node has to enforce on its interfaces.
+
+    The same resources in another order give an equal result.
+
+    Args:
+        resources: of the whole cluster; selectors look at all of them.
+        node: the node's name, as ``spec.node`` of its host endpoints has it.
+        interfaces: of the node, with their addresses.
+
+    Raises:
+        UnsupportedPolicyError: a rule in use matches Kubernetes services, or interfaceExclude is malformed.
+        SelectorSyntaxError: a selector that was not checked when the resource was made.
+    """
+    notices: set[str] = set()
+    configuration = node_configuration(resources.felixConfigurations, node, notices)
+    mine = [endpoint for endpoint in resources.hostEndpoints if endpoint.node == node]
+    assignment = assign(mine, interfaces, configuration)
+    resolver = EndpointResolver(resources, Peers(resources), notices)
+    endpoints = tuple(resolver.endpoint(endpoint, interface) for endpoint, interface in assignment.governed)
+    if resolver.refused:
+        raise UnsupportedPolicyError(sorted(resolver.refused), hint="write the service's addresses as nets or a set")
+    resolver.note_idle_policies([endpoint for endpoint, _ in assignment.governed])
+    _note_what_is_elsewhere(resources, node, notices)
+    return EffectivePolicy(
+        node=node,
+        endpoints=endpoints,
+        failsafe_inbound=configuration.failsafe_inbound,
+        failsafe_outbound=configuration.failsafe_outbound,
+        log_prefix=configuration.log_prefix,
+        resolutions=assignment.resolutions,
+        notices=tuple(sorted(notices)),
+    )
+
+
+def _note_what_is_elsewhere(resources: Resources, node: str, notices: set[str]) -> None:
+    if resources.networkPolicies:
+        names = (f"{policy.metadata.namespace}/{policy.metadata.name}" for policy in resources.networkPolicies)
+        notices.add(f"NetworkPolicy: never applies to host endpoints: {listing(names)}")
+    nodes = {endpoint.node for endpoint in resources.hostEndpoints}
+    if nodes and node not in nodes:
+        notices.add(f"HostEndpoint: none is for node {node}; they are for {listing(nodes)}")

@@ -16,7 +16,11 @@ int bpf_map__fd(const struct bpf_map *map);
 __u32 bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, __u32 max_entries);
 int bpf_map__reuse_fd(struct bpf_map *map, int fd);
-int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
+void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
+__u32 bpf_map__key_size(const struct bpf_map *map);
+__u32 bpf_map__value_size(const struct bpf_map *map);
+__u32 bpf_map__map_flags(const struct bpf_map *map);
+int shim_map_type(const struct bpf_map *map);
 
 const char *bpf_program__name(const struct bpf_program *prog);
 const char *bpf_program__section_name(const struct bpf_program *prog);
@@ -25,16 +29,10 @@ bool bpf_program__autoload(const struct bpf_program *prog);
 int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
 
 /* ---- one bpf() command each ---- */
-#define BPF_ANY ...
-#define BPF_NOEXIST ...
-#define BPF_EXIST ...
-#define BPF_F_MMAPABLE ...
-#define BPF_F_NO_PREALLOC ...
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
 int bpf_map_delete_elem(int fd, const void *key);
 int bpf_map_get_next_key(int fd, const void *key, void *next_key);
-int bpf_map_freeze(int fd);
 struct bpf_map_batch_opts {
 	size_t sz;
 	__u64 elem_flags;
@@ -49,7 +47,6 @@ int bpf_obj_get(const char *pathname);
 int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *info_len);
 int bpf_prog_get_fd_by_id(__u32 id);
 int bpf_map_get_fd_by_id(__u32 id);
-int bpf_link_get_fd_by_id(__u32 id);
 struct bpf_link_update_opts;
 int bpf_link_update(int link_fd, int new_prog_fd, const struct bpf_link_update_opts *opts);
 int bpf_link_detach(int link_fd);

@@ -147,6 +147,11 @@ struct shim_variable {
 	__u32 size;
 };
 
+static int shim_map_type(const struct bpf_map *map)
+{
+	return bpf_map__type(map);
+}
+
 static int shim_rodata_map(struct bpf_object *obj, struct bpf_map **found)
 {
 	struct bpf_map *map;
@@ -271,10 +276,11 @@ static int shim_verified_instructions(int fd, __u32 *count)
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 16, 0)
 	struct bpf_prog_info info = {};
 	__u32 length = sizeof(info);
-	int error = bpf_obj_get_info_by_fd(fd, &info, &length);
 
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
+		return -errno;
 	*count = info.verified_insns;
-	return error;
+	return 0;
 #else
 	*count = 0;
 	return 0;
@@ -312,7 +318,7 @@ static int shim_link_info(int fd, struct shim_link_info *out)
 	return 0;
 }
 
-/* The program on an interface, in whichever mode; 0 when there is none, or several. */
+/* The id of the program on an interface, in whichever mode; 0 when there is none, or one in each mode. */
 static int shim_xdp_program_id(int ifindex, __u32 *id)
 {
 #if SHIM_LIBBPF_AT_LEAST(0, 7)

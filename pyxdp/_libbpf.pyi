@@ -1,0 +1,4 @@
+from pyxdp.bpf._protocol import Cffi, Libbpf
+
+ffi: Cffi
+lib: Libbpf

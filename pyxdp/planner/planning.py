@@ -1,0 +1,259 @@
+"""From what there is and what there should be to the operations in between. Pure.
+
+The order is that of "A change is one store" in ``docs/design/architecture.md``. What every prefix of a plan keeps true,
+so that a process may die after any operation:
+
+* until :class:`Switch`, every governed interface is judged by the old policy; after it, by the new one;
+* whoever reads the state back then and plans again reaches the target.
+
+All objects share ``control``, ``slots`` and ``rulesets``, whose sizes never change. So a switch is one store for all
+of them, and an interface that the new policy lets go passes its packets from then on, whichever object it runs on.
+Every governed interface must run on the target's object by then: others have nothing new in the halves that they do
+not share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pyxdp.planner.capacity import ENTRY_BYTES, capacities, needed
+from pyxdp.planner.operations import (
+    AttachXdp,
+    AwaitGrace,
+    CopyMaps,
+    CreateObject,
+    Detach,
+    FillSlot,
+    FreeEndpoints,
+    FreeNames,
+    LoadPrograms,
+    MoveLink,
+    Plan,
+    PointMaps,
+    PointPrograms,
+    RemoveObject,
+    RemovePins,
+    RemovePrograms,
+    RemoveRules,
+    Switch,
+    UnpointPrograms,
+    UpdateRules,
+    WriteEndpoints,
+    WriteNames,
+)
+from pyxdp.planner.state import Instance, LoadedObject, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pyxdp.abi import Endpoint
+    from pyxdp.planner.operations import Operation
+    from pyxdp.planner.state import Governed, RawTable, State, Target
+
+
+def plan(state: State, target: Target) -> Plan:
+    """Return what makes ``state`` what ``target`` says; empty when it is that already.
+
+    Raises:
+        ValueError: the target gives a number that is in use to another identity or interface.
+    """
+    _check_numbers(state, target)
+    return Plan(tuple(_Planning(state, target).operations()))
+
+
+def plan_removal(tables: Iterable[RawTable], links: Iterable[str], *, pins: bool) -> Plan:
+    """Return what removes everything.
+
+    Args:
+        tables: raw tables that hold anything of ours.
+        links: interfaces with a pinned link.
+        pins: whether any of our directories exists.
+    """
+    operations: list[Operation] = [RemoveRules(table) for table in sorted(tables)]
+    operations += [Detach(interface) for interface in sorted(links)]
+    return Plan((*operations, *([RemovePins()] if pins else [])))
+
+
+def _check_numbers(state: State, target: Target) -> None:
+    for index, name in target.names.items():
+        if index in state.names and state.names[index].identity != name.identity:
+            raise ValueError(f"counter {index} belongs to another rule")
+    for interface, governed in target.interfaces.items():
+        known = state.endpoints.get(governed.number)
+        if known and known.interface != interface:
+            raise ValueError(f"endpoint number {governed.number} belongs to {known.interface}")
+
+
+@dataclass(frozen=True)
+class _Planning:
+    """One planning: the two ends, and what follows from them."""
+
+    state: State
+    target: Target
+
+    def operations(self) -> Iterator[Operation]:
+        yield from self._grow()
+        yield from self._attach()
+        yield from self._fill_and_switch()
+        yield from self._clean_up()
+
+    # -- what follows from the two ends --
+
+    @cached_property
+    def base(self) -> LoadedObject | None:
+        """The object in force."""
+        return None if self.state.current is None else self.state.objects[self.state.current]
+
+    @cached_property
+    def capacities(self) -> dict[str, int]:
+        have = self.base.capacities if self.base else {}
+        return capacities(needed(self.target.tables, self.target.names), have)
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """Maps of the object in force that are too small."""
+        have = self.base.capacities if self.base else {}
+        return tuple(name for name, count in self.capacities.items() if have.get(name) != count)
+
+    @cached_property
+    def new_object(self) -> bool:
+        return self.base is None or bool(self.own) or self.base.build != self.target.build
+
+    @cached_property
+    def object(self) -> int:
+        """Number of the object that is to be in force."""
+        if self.state.current is not None and not self.new_object:
+            return self.state.current
+        return max(self.state.objects, default=0) + 1
+
+    @cached_property
+    def loaded(self) -> frozenset[int]:
+        """Endpoints whose programs the object has already."""
+        return self.state.objects.get(self.object, LoadedObject("")).endpoints
+
+    @cached_property
+    def in_force(self) -> bool:
+        """Whether the active slot holds the target's image already."""
+        header, target = self.state.slots[self.state.active], self.target
+        same = (header.digest, header.range_shift) == (target.digest, target.range_shift)
+        return bool(header.generation) and same and _stripped(target.tables) == _stripped(self.state.tables)
+
+    @cached_property
+    def wanted(self) -> dict[str, Instance]:
+        return {name: self.instance(it.number) for name, it in sorted(self.target.interfaces.items())}
+
+    @cached_property
+    def loads(self) -> dict[str, Instance]:
+        """Programs that the object lacks."""
+        return {name: it for name, it in self.wanted.items() if it.endpoint not in self.loaded}
+
+    def rules_until_switch(self, table: RawTable) -> dict[str, Instance]:
+        """The rules that are wanted, and those of interfaces that stay governed until the switch, in any variant."""
+        family = [rules for other, rules in sorted(self.state.rules.items()) if other.family == table.family]
+        programs = {name: it for rules in family for name, it in rules.programs.items()}
+        return dict(sorted({**programs, **self.wanted}.items()))
+
+    def instance(self, number: int) -> Instance:
+        return Instance(self.object, number)
+
+    # -- the stages --
+
+    def _grow(self) -> Iterator[Operation]:
+        if not self.new_object:
+            return
+        source = self.state.current
+        own = self.own if source is not None else ()
+        yield CreateObject(self.object, self.target.build, self.capacities, source, own)
+        if source is not None and own:
+            yield CopyMaps(source, self.object, self.state.active, own)
+
+    def _attach(self) -> Iterator[Operation]:
+        new = {name: it for name, it in self.target.interfaces.items() if it.number not in self.state.endpoints}
+        if new:
+            yield WriteEndpoints(dict(sorted(new.items())))
+        yield from (LoadPrograms(it, name) for name, it in self.loads.items())
+        yield from self._links()
+        for table in self.target.raw_tables:
+            yield from _rules(table, self.state.rules.get(table), self.rules_until_switch(table))
+        for table in sorted(set(self.state.rules) - set(self.target.raw_tables)):
+            yield RemoveRules(table)
+        yield from (PointPrograms(name, it) for name, it in self.wanted.items() if self.state.programs.get(name) != it)
+        if self.state.current != self.object:
+            yield PointMaps(self.object)
+
+    def _links(self) -> Iterator[Operation]:
+        for name, instance in self.wanted.items():
+            link, ifindex = self.state.links.get(name), self.target.interfaces[name].ifindex
+            if link is None or link.ifindex != ifindex:
+                yield AttachXdp(name, ifindex, instance)
+            elif link.instance != instance:
+                yield MoveLink(name, instance)
+
+    def _fill_and_switch(self) -> Iterator[Operation]:
+        state, target = self.state, self.target
+        new = {index: name for index, name in target.names.items() if index not in state.names}
+        if new:
+            yield WriteNames(new)
+        if self.in_force:
+            return
+        slot, generation = 1 - state.active, max(header.generation for header in state.slots) + 1
+        yield AwaitGrace()
+        yield FillSlot(slot, generation, target.applied_ns, target.range_shift, target.digest, target.tables)
+        yield Switch(slot, generation)
+
+    def _clean_up(self) -> Iterator[Operation]:
+        state = self.state
+        for table in self.target.raw_tables:
+            before = self.rules_until_switch(table)
+            if before != self.wanted:
+                yield from _rules(table, Rules(before), self.wanted)
+        yield from (Detach(name) for name in sorted(state.links) if name not in self.wanted)
+        yield from (UnpointPrograms(name) for name in sorted(state.programs) if name not in self.wanted)
+        yield from self._unused_programs()
+        yield from self._records()
+        yield from (RemoveObject(number) for number in sorted(state.objects) if number != self.object)
+
+    def _unused_programs(self) -> Iterator[Operation]:
+        kept = {it.endpoint for it in self.wanted.values()}
+        yield from (RemovePrograms(self.instance(number)) for number in sorted(self.loaded - kept))
+
+    def _records(self) -> Iterator[Operation]:
+        state, target = self.state, self.target
+        attached = {operation.interface for operation in self._links() if isinstance(operation, AttachXdp)}
+        changed = {
+            name: it
+            for name, it in sorted(target.interfaces.items())
+            if it.number in state.endpoints and _differs(state.endpoints[it.number], it, name in attached)
+        }
+        if changed:
+            yield WriteEndpoints(changed)
+        renamed = {i: name for i, name in target.names.items() if state.names.get(i, name) != name}
+        if renamed:
+            yield WriteNames(renamed)
+        numbers = {it.number for it in target.interfaces.values()}
+        endpoints = sorted(set(state.endpoints) - numbers)
+        names = sorted(set(state.names) - set(target.names))
+        if endpoints or names:
+            yield AwaitGrace()
+        if endpoints:
+            yield FreeEndpoints(tuple(endpoints))
+        if names:
+            yield FreeNames(tuple(names))
+
+
+def _rules(table: RawTable, there: Rules | None, wanted: Mapping[str, Instance]) -> Iterator[Operation]:
+    if wanted and there != Rules(wanted):
+        yield UpdateRules(table, wanted)
+    elif not wanted and there is not None:
+        yield RemoveRules(table)
+
+
+def _differs(record: Endpoint, governed: Governed, attached: bool) -> bool:  # noqa: FBT001
+    """Whether a record must be written; attaching writes the ifindex by itself."""
+    return record.name != governed.host_endpoint or (not attached and record.ifindex != governed.ifindex)
+
+
+def _stripped(tables: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name: tables.get(name, b"").rstrip(b"\0") for name in ENTRY_BYTES}

@@ -1,0 +1,145 @@
+"""What there is and what there should be, as the planner sees it. Frozen values; nothing here touches the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from pyxdp.abi import Endpoint, Name, Slot, zero
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Variant: TypeAlias = Literal["nft", "legacy"]
+Family: TypeAlias = Literal[4, 6]
+
+EMPTY_SLOT: Final = zero(Slot)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RawTable:
+    """The raw table of one iptables variant and family."""
+
+    variant: Variant
+    family: Family
+
+    def __str__(self) -> str:
+        return f"IPv{self.family} raw table ({self.variant})"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Instance:
+    """The programs of one object, loaded for one endpoint; pinned in ``objects/OBJECT/programs/ENDPOINT``."""
+
+    object: int
+    endpoint: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedObject:
+    """An object: a set of maps and the programs loaded on them.
+
+    Attributes:
+        build: identifies the code; other code needs another object.
+        capacities: map -> entries that one image can use: of one half where the map has slots, else of the whole.
+        endpoints: numbers for which programs are loaded and pinned.
+    """
+
+    build: str
+    capacities: Mapping[str, int] = field(default_factory=dict)
+    endpoints: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class XdpLink:
+    """A pinned XDP link.
+
+    Attributes:
+        ifindex: 0 when its interface is gone, or somebody detached it.
+        instance: whose program it runs; ``None`` when that program is pinned nowhere.
+    """
+
+    ifindex: int
+    instance: Instance | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Our rules in one raw table.
+
+    Attributes:
+        programs: interface -> the instance that its rules run.
+        intact: they are exactly what we would write for ``programs``.
+    """
+
+    programs: Mapping[str, Instance] = field(default_factory=dict)
+    intact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the pins, links and raw tables hold; read back from the kernel, never remembered.
+
+    Attributes:
+        objects: by number.
+        current: the object that ``maps`` points to; ``None`` when nothing was ever applied.
+        active: the slot that packets are judged by.
+        slots: both headers.
+        tables: contents of the active slot, without zero bytes at the end.
+        names: identities in use.
+        endpoints: endpoint numbers in use.
+        links: by the interface name of the pin.
+        programs: where ``programs/INTERFACE`` points.
+        rules: raw tables that hold anything of ours.
+    """
+
+    objects: Mapping[int, LoadedObject] = field(default_factory=dict)
+    current: int | None = None
+    active: int = 0
+    slots: tuple[Slot, Slot] = (EMPTY_SLOT, EMPTY_SLOT)
+    tables: Mapping[str, bytes] = field(default_factory=dict)
+    names: Mapping[int, Name] = field(default_factory=dict)
+    endpoints: Mapping[int, Endpoint] = field(default_factory=dict)
+    links: Mapping[str, XdpLink] = field(default_factory=dict)
+    programs: Mapping[str, Instance] = field(default_factory=dict)
+    rules: Mapping[RawTable, Rules] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """An interface that policy governs.
+
+    Attributes:
+        number: its endpoint number.
+        ifindex: of the interface that has the name now.
+        host_endpoint: name of the HostEndpoint.
+    """
+
+    number: int
+    ifindex: int
+    host_endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What there should be.
+
+    Attributes:
+        build: identifies the program code that is to run.
+        tables: contents of one slot, as the compiler made them.
+        range_shift: for the slot's header.
+        digest: of the map image.
+        names: identity records by counter index.
+        interfaces: governed interfaces by name.
+        raw_tables: where rules belong; rules of ours anywhere else are removed.
+        applied_ns: CLOCK_REALTIME for the slot's header.
+    """
+
+    build: str
+    tables: Mapping[str, bytes] = field(default_factory=dict)
+    range_shift: int = 0
+    digest: bytes = bytes(32)
+    names: Mapping[int, Name] = field(default_factory=dict)
+    interfaces: Mapping[str, Governed] = field(default_factory=dict)
+    raw_tables: tuple[RawTable, ...] = ()
+    applied_ns: int = 0

@@ -1,0 +1,229 @@
+"""Any state, any target, death at any operation: always wholly the old or the new policy, and always a way on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyxdp import planner
+from pyxdp.abi import Name
+
+from .world import World, intended
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INTERFACES = ("eth0", "eth1", "eth2", "eth0.100")
+TABLES = tuple(planner.RawTable(variant, family) for variant in ("nft", "legacy") for family in (4, 6))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator asks for; becomes a target once numbers are assigned."""
+
+    policy: int
+    sizes: tuple[tuple[str, int], ...]
+    rules: frozenset[int]
+    interfaces: tuple[tuple[str, int], ...]
+    variant: str
+    build: str
+
+
+WISHES = st.builds(
+    Wish,
+    policy=st.integers(1, 3),
+    sizes=st.lists(
+        st.tuples(st.sampled_from(sorted(planner.ENTRY_BYTES)), st.sampled_from([1, 100, 5000, 20_000, 140_000])),
+        max_size=3,
+    ).map(tuple),
+    rules=st.frozensets(st.sampled_from([1, 2, 3, 4, *range(1000, 3000, 7)]), max_size=5),
+    interfaces=st.dictionaries(st.sampled_from(INTERFACES), st.just(10), max_size=4).map(lambda d: tuple(d.items())),
+    variant=st.sampled_from(["nft", "legacy"]),
+    build=st.sampled_from(["a", "a", "a", "b"]),
+)
+
+
+def limited(name: str, size: int) -> int:
+    return min(size, {"rulesets": 2048, "rules": 20_000, "rows": 20_000, "ranges": 5000}.get(name, size))
+
+
+def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -> planner.Target:
+    """The target as the dataplane makes it: numbers are kept, new ones assigned."""
+    known = {name.identity: index for index, name in state.names.items()}
+    indexes = planner.assign(known, sorted(wish.rules), limit=1 << 20, what="rules")
+    names = {
+        index: Name("default", "policy", "GlobalNetworkPolicy", "Allow", wish.policy, 0, identity)
+        for identity, index in indexes.items()
+    }
+    there = {it.interface: number for number, it in state.endpoints.items()}
+    numbers = planner.assign(there, [name for name, _ in wish.interfaces], limit=256, what="endpoints")
+    tables = dict.fromkeys(planner.ENTRY_BYTES, bytes([wish.policy]) * 16)
+    tables |= {
+        name: bytes([wish.policy, wish.policy + 100]) * (limited(name, size) * planner.ENTRY_BYTES[name] // 2)
+        for name, size in wish.sizes
+    }
+    # Which numbers an image governs is part of it.
+    tables["rulesets"] = (bytes([wish.policy]) + bytes(sorted(numbers.values())) + b"\xff").ljust(32, b"\1")
+    return planner.Target(
+        build=wish.build,
+        tables=tables,
+        digest=sha256(b"".join(tables.values())).digest(),
+        names=names,
+        interfaces={name: planner.Governed(number, ifindexes[name], "hep") for name, number in numbers.items()},
+        raw_tables=tuple(table for table in TABLES if table.variant == wish.variant),
+        applied_ns=5,
+    )
+
+
+def governs(tables: Mapping[str, bytes], number: int) -> bool:
+    return number in tables["rulesets"][1 : tables["rulesets"].find(b"\xff")] if tables["rulesets"] else False
+
+
+def effective(world: World) -> dict[tuple[str, str], Mapping[str, bytes] | None]:
+    """For every hook and interface with a program: the tables that judge a packet, or None when it passes."""
+    seen: dict[tuple[str, str], Mapping[str, bytes] | None] = {}
+    for hook, interface, program in world.programs():
+        tables, number = world.judged_by(program)
+        seen[hook, interface] = tables if governs(tables, number) else None
+    return seen
+
+
+def reached(world: World, target: planner.Target) -> None:
+    """The world is what the target says, and there is nothing else."""
+    state = world.state()
+    number = state.current
+    assert number is not None
+    assert set(state.objects) == {number}
+    numbers = {name: planner.Instance(number, it.number) for name, it in target.interfaces.items()}
+    assert state.objects[number].build == target.build
+    assert state.objects[number].endpoints == frozenset(it.endpoint for it in numbers.values())
+    assert dict(state.tables) == intended(target)
+    assert state.slots[state.active].digest == target.digest
+    assert dict(state.names) == dict(target.names)
+    assert {it.interface: number for number, it in state.endpoints.items()} == {
+        name: it.number for name, it in target.interfaces.items()
+    }
+    wanted_links = {name: planner.XdpLink(target.interfaces[name].ifindex, it) for name, it in numbers.items()}
+    assert dict(state.links) == wanted_links
+    assert dict(state.programs) == numbers
+    assert dict(state.rules) == ({table: planner.Rules(numbers) for table in target.raw_tables} if numbers else {})
+
+
+def apply_until(world: World, target: planner.Target, operations: int) -> None:
+    """Carry out so many operations; after each, whatever was judged before is judged by the old or the new policy."""
+    before = effective(world)
+    plan = planner.plan(world.state(), target)
+    switched = not plan.switches
+    for operation in plan.operations[:operations]:
+        world.carry_out(operation)
+        switched = switched or isinstance(operation, planner.Switch)
+        now = effective(world)
+        if not plan.switches:
+            continue
+        if switched:
+            for (hook, interface), tables in now.items():
+                assert tables == (intended(target) if interface in target.interfaces else None), (hook, operation)
+        else:
+            old = {tables["rules"] + tables["rulesets"] for tables in before.values() if tables}
+            for key, tables in now.items():
+                if key in before:
+                    assert tables == before[key], (key, operation)
+                elif tables:
+                    assert tables["rules"] + tables["rulesets"] in old, (key, operation)
+            kept = {"xdp", *map(str, target.raw_tables)}
+            assert {key for key, tables in before.items() if tables and key[0] in kept} <= set(now), operation
+
+
+EVENTS = st.sampled_from(["recreate", "detach", "rules", "damage", "symlink"])
+
+
+def disturb(world: World, ifindexes: dict[str, int], event: str, which: int) -> None:
+    """What others do to our things between two applies."""
+    name = INTERFACES[which % len(INTERFACES)]
+    table = TABLES[which % len(TABLES)]
+    if event == "recreate":
+        ifindexes[name] += 10
+        if name in world.links:
+            world.links[name].ifindex = 0
+    elif event == "detach" and name in world.links:
+        world.links[name].ifindex = 0
+    elif event == "rules":
+        world.rules.pop(table, None)
+    elif event == "damage" and table in world.rules:
+        world.damaged.add(table)
+    elif event == "symlink":
+        world.symlinks.pop(name, None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(WISHES, st.integers(0, 60), st.none() | EVENTS, st.integers(0, 30)), max_size=6), WISHES)
+def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
+    history: list[tuple[Wish, int, str | None, int]], last: Wish
+) -> None:
+    world, ifindexes = World(), {name: 10 + at for at, name in enumerate(INTERFACES)}
+    for wish, operations, event, which in history:
+        apply_until(world, target_for(wish, world.state(), ifindexes), operations)
+        if event:
+            disturb(world, ifindexes, event, which)
+    target = target_for(last, world.state(), ifindexes)
+    apply_until(world, target, 1000)
+    reached(world, target)
+    again = target_for(last, world.state(), ifindexes)
+    assert again == target
+    assert not planner.plan(world.state(), again)
+
+
+@settings(max_examples=60, deadline=None)
+@given(WISHES)
+def test_plans_can_be_read_by_people_and_programs(wish: Wish) -> None:
+    plan = planner.plan(World().state(), target_for(wish, World().state(), dict.fromkeys(INTERFACES, 10)))
+    for operation, told in zip(plan.operations, json.loads(json.dumps(plan.as_json())), strict=True):
+        assert told["description"] == str(operation)
+        assert "\n" not in told["description"]
+        assert len(told["description"]) < 400
+        assert told["operation"] == told["operation"].lower()
+
+
+def wish_for(*interfaces: str, policy: int = 1) -> Wish:
+    return Wish(policy, (), frozenset({policy}), tuple((name, 10) for name in interfaces), "nft", "a")
+
+
+def applied(*wishes: Wish) -> tuple[World, list[list[str]]]:
+    world, kinds = World(), []
+    for wish in wishes:
+        target = target_for(wish, world.state(), dict.fromkeys(INTERFACES, 10))
+        plan = planner.plan(world.state(), target)
+        kinds.append([type(operation).__name__ for operation in plan.operations])
+        apply_until(world, target, 1000)
+    return world, kinds
+
+
+def test_a_change_of_policy_touches_no_link_and_no_rule() -> None:
+    _, (_, second) = applied(wish_for("eth0"), wish_for("eth0", policy=2))
+    assert second == ["WriteNames", "AwaitGrace", "FillSlot", "Switch", "AwaitGrace", "FreeNames"]
+
+
+def test_growing_keeps_the_maps_that_are_large_enough() -> None:
+    grown = replace(wish_for("eth0", policy=2), sizes=(("rows", 20_000),))
+    world, (_, second) = applied(wish_for("eth0"), grown)
+    assert second[:6] == ["CreateObject", "CopyMaps", "LoadPrograms", "MoveLink", "UpdateRules", "UpdateRules"]
+    assert world.state().objects[2].capacities["rows"] == 32_768
+    assert world.state().objects[2].capacities["rules"] == 1024
+
+
+def test_other_code_moves_to_a_new_object_without_switching() -> None:
+    _, (_, second) = applied(wish_for("eth0"), replace(wish_for("eth0"), build="b"))
+    assert "Switch" not in second
+    assert second[0] == "CreateObject"
+    assert second[-1] == "RemoveObject"
+
+
+def test_removal_detaches_before_it_unpins() -> None:
+    plan = planner.plan_removal(TABLES[:1], ["eth1", "eth0"], pins=True)
+    assert [type(it).__name__ for it in plan.operations] == ["RemoveRules", "Detach", "Detach", "RemovePins"]
+    assert not planner.plan_removal([], [], pins=False)

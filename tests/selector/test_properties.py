@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp.errors import SelectorSyntaxError
@@ -73,6 +73,7 @@ def naive(node: Node, labels: Mapping[str, str]) -> bool:
     return all(answers) if isinstance(node, And) else any(answers)
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_canonical_text_parses_to_the_same_tree(root: Node) -> None:
     selector = Selector.of(root)
@@ -82,21 +83,25 @@ def test_canonical_text_parses_to_the_same_tree(root: Node) -> None:
     assert (again.canonical, again.id) == (selector.canonical, selector.id)
 
 
+@settings(deadline=None)
 @given(TREES, LABELS)
 def test_evaluation_agrees_with_plain_recursion(root: Node, labels: dict[str, str]) -> None:
     assert Selector.of(root).matches(labels) is naive(root, labels)
 
 
+@settings(deadline=None)
 @given(TREES, LABELS)
 def test_negation_is_the_opposite(root: Node, labels: dict[str, str]) -> None:
     assert Selector.of(negate(root)).matches(labels) is not Selector.of(root).matches(labels)
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_replacing_every_leaf_by_itself_changes_nothing(root: Node) -> None:
     assert replace_leaves(root, lambda leaf: leaf) == root
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_replaced_leaves_stand_where_the_old_ones_stood(root: Node) -> None:
     replaced = replace_leaves(root, lambda leaf: Has(f"was/{type(leaf).__name__}"))
@@ -113,6 +118,7 @@ def parse_or_none(text: str) -> Selector | None:
         )
 
 
+@settings(deadline=None)
 @given(st.text() | WORDS | st.text(alphabet=st.characters(codec=None)))
 def test_text_parses_or_is_refused_cleanly(text: str) -> None:
     selector = parse_or_none(text)

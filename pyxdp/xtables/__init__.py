@@ -11,7 +11,7 @@ never on policy.
 
 from __future__ import annotations
 
-from pyxdp.xtables.iptables import Iptables, Variant
+from pyxdp.xtables.iptables import Family, Iptables, Variant
 from pyxdp.xtables.rawtable import CHAINS, RawTable, parse, render, render_removal
 
-__all__ = ["CHAINS", "Iptables", "RawTable", "Variant", "parse", "render", "render_removal"]
+__all__ = ["CHAINS", "Family", "Iptables", "RawTable", "Variant", "parse", "render", "render_removal"]

@@ -78,21 +78,23 @@ class Iptables:
             return RawTable()
         return parse(self._run([command, "-t", "raw"]))
 
-    def write(self, family: Family, programs: Mapping[str, str]) -> None:
+    def write(self, family: Family, programs: Mapping[str, str], variant: Variant | None = None) -> None:
         """Make the raw table hold exactly our rules, in one transaction.
 
         Args:
             family: 4 or 6.
             programs: governed interface -> directory of its pinned programs. Rules look the pins up now: a program
                 that was pinned there later is not seen before the next ``write``.
+            variant: by default the one chosen for rules.
 
         Raises:
             XtablesError: missing, too old, or refused; the table is as it was.
         """
-        restore = _find(family, self.variant, "restore")
+        variant = variant or self.variant
+        restore = _find(family, variant, "restore")
         if restore is None:
-            raise _missing(_COMMANDS[family], self.variant)
-        self._restore(restore, render(programs, self.read(family, self.variant)))
+            raise _missing(_COMMANDS[family], variant)
+        self._restore(restore, render(programs, self.read(family, variant)))
 
     def remove(self, family: Family, variant: Variant) -> None:
         """Remove everything of ours from one raw table; nothing else in it changes.

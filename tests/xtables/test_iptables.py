@@ -1,0 +1,183 @@
+"""Both variants of the real iptables, in a network namespace, with real pinned programs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from pyxdp.bpf import Object
+from pyxdp.errors import XtablesError
+from pyxdp.xtables import Iptables, RawTable, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyxdp.xtables import Family
+    from tests.lab.network import Namespace
+
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+FOREIGN = ("-A PREROUTING -i lo -j ACCEPT", "-A OUTPUT -p udp -j CT --notrack", "-A CUSTOM -j ACCEPT")
+
+
+@pytest.fixture
+def space(netns: Callable[[], Namespace]) -> Iterator[Namespace]:
+    made = netns()
+    with made.entered():
+        yield made
+
+
+@pytest.fixture
+def programs(bpffs: Path, bpf_object: Callable[[str], Path]) -> dict[str, str]:
+    """Pinned socket filters for two interfaces, which need not exist."""
+    folder = bpffs / "programs"
+    folder.mkdir()
+    with ExitStack() as stack:
+        obj = stack.enter_context(Object.open(bpf_object("pyxdp"))).load()
+        for name in ("in_allow", "in_deny", "out_allow", "out_deny"):
+            obj.programs[f"pyxdp_{name}"].pin(folder / name)
+    return {"eth0": str(folder), "eth0.100": str(folder)}
+
+
+def command(variant: Variant, family: int, action: str = "") -> str:
+    return f"{'iptables' if family == 4 else 'ip6tables'}-{variant}{action}"
+
+
+def saved(space: Namespace, variant: Variant, family: int) -> list[str]:
+    lines = space.run(command(variant, family, "-save"), "-t", "raw").stdout.splitlines()
+    return [line for line in lines if line.startswith("-A") or (line.startswith(":") and " - " in line)]
+
+
+def foreign_rules(space: Namespace, variant: Variant, family: int) -> None:
+    text = "\n".join(["*raw", ":CUSTOM - [0:0]", *FOREIGN, "COMMIT", ""])
+    space.run(command(variant, family, "-restore"), "--noflush", input=text)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_written_rules_are_read_back_and_removed(
+    space: Namespace, programs: dict[str, str], variant: Variant, family: Family
+) -> None:
+    foreign_rules(space, variant, family)
+    before = saved(space, variant, family)
+    iptables = Iptables(variant)
+    iptables.write(family, programs)
+    assert iptables.read(family, variant).holds(programs)
+    assert iptables.read(family, variant).programs == programs
+    assert saved(space, variant, family)[-1] != before[-1]
+    iptables.write(family, {"eth0": programs["eth0"]})
+    assert iptables.read(family, variant).holds({"eth0": programs["eth0"]})
+    iptables.remove(family, variant)
+    assert iptables.read(family, variant).empty
+    assert saved(space, variant, family) == before
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_drift_is_seen_and_repaired(space: Namespace, programs: dict[str, str], variant: Variant) -> None:
+    iptables = Iptables(variant)
+    iptables.write(4, programs)
+    tool = command(variant, 4)
+    for damage in (
+        ["-A", "PREROUTING", "-j", "PYXDP-PREROUTING"],
+        ["-I", "OUTPUT", "-p", "icmp", "-m", "comment", "--comment", 'a "stray" one', "-j", "PYXDP-OUTPUT"],
+        ["-D", "OUTPUT", "-j", "PYXDP-OUTPUT"],
+        ["-F", "PYXDP-NOTRACK"],
+        ["-I", "PREROUTING", "-i", "lo", "-j", "ACCEPT"],
+    ):
+        space.run(tool, "-t", "raw", *damage)
+        assert not iptables.read(4, variant).holds(programs), damage
+        iptables.write(4, programs)
+        assert iptables.read(4, variant).holds(programs), damage
+    assert "-A PREROUTING -i lo -j ACCEPT" in saved(space, variant, 4)
+
+
+def test_variants_do_not_see_each_other(space: Namespace, programs: dict[str, str]) -> None:
+    Iptables("legacy").write(4, programs)
+    nft = Iptables("nft")
+    assert nft.read(4, "nft").empty
+    assert nft.read(4, "legacy").holds(programs)
+    nft.remove(4, "legacy")
+    assert nft.read(4, "legacy").empty
+    assert saved(space, "legacy", 4) == []
+
+
+def test_reading_makes_no_legacy_table(space: Namespace) -> None:
+    iptables = Iptables()
+    for variant in VARIANTS:
+        assert [iptables.read(family, variant) for family in iptables.families] == [RawTable()] * 2
+    assert Path("/proc/thread-self/net/ip_tables_names").read_text() == ""
+    assert space.run("iptables-nft-save").stdout == ""
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_refused_change_changes_nothing(space: Namespace, programs: dict[str, str], variant: Variant) -> None:
+    foreign_rules(space, variant, 4)
+    before = saved(space, variant, 4)
+    with pytest.raises(XtablesError) as caught:
+        Iptables(variant).write(4, {**programs, "eth9": f"{programs['eth0']}/missing"})
+    assert "failed to get bpf object" in str(caught.value)
+    assert "eth9" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "bpffs" in caught.value.hint
+    assert saved(space, variant, 4) == before
+
+
+def test_default_variant_is_that_of_iptables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for version, variant in (("iptables v1.8.9 (nf_tables)", "nft"), ("iptables v1.8.9 (legacy)", "legacy")):
+        fake_command(tmp_path / "iptables", f"echo '{version}'")
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        assert Iptables().variant == variant
+
+
+def fake_command(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "hint"),
+    [
+        ("iptables-restore: unrecognized option '--object-pinned'\nunknown option \"--object-pinned\"", "1.6.2"),
+        ("iptables-restore v1.8: Couldn't load match `bpf':No such file or directory", "bpf match"),
+        ("iptables-restore v1.8: Couldn't load target `CT':No such file or directory", "CT target"),
+        ("iptables-restore: line 8 failed: No chain/target/match by that name.", "xt_bpf"),
+        ("Another app is currently holding the xtables lock. Perhaps you want to use the -w option?", "xtables.lock"),
+        ("iptables v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)", "root"),
+    ],
+)
+def test_failures_have_a_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stderr: str, hint: str) -> None:
+    fake_command(tmp_path / "iptables-nft-save", "true")
+    fake_command(tmp_path / "iptables-nft-restore", f"cat >&2 <<'END'\n{stderr}\nEND\nexit 2")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(XtablesError) as caught:
+        Iptables("nft").write(4, {"eth0": "/sys/fs/bpf/x"})
+    assert hint in caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pyxdp.xtables.iptables._search_path", lambda: str(tmp_path))
+    with pytest.raises(XtablesError, match="iptables is not installed") as caught:
+        _ = Iptables().variant
+    assert "install" in caught.value.hint
+    with pytest.raises(XtablesError, match=r"ip6tables \(legacy\) is not installed"):
+        Iptables("legacy").write(6, {})
+
+
+def test_a_held_lock_is_a_clear_error(
+    space: Namespace, programs: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lock = tmp_path / "xtables.lock"
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(lock))
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(XtablesError) as caught:
+            Iptables("legacy", lock_timeout=1).write(4, programs)
+    assert "another iptables" in caught.value.hint
+    Iptables("legacy", lock_timeout=1).write(4, programs)
+    assert Iptables().read(4, "legacy").holds(programs)
+    assert saved(space, "legacy", 4)

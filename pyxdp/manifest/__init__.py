@@ -1,0 +1,86 @@
+"""Text to resources: YAML and JSON manifests, with every error of every file at once.
+
+>>> from pyxdp.manifest import loads
+>>> manifest = loads('''
+... apiVersion: projectcalico.org/v3
+... kind: GlobalNetworkSet
+... metadata: {name: clients, labels: {role: client}}
+... spec: {nets: [10.1.0.0/16, 192.0.2.7]}
+... ''')
+>>> manifest.resources.globalNetworkSets[0].nets
+(IPv4Network('10.1.0.0/16'), IPv4Network('192.0.2.7/32'))
+
+This is the only layer that reads text, and what it returns is valid: every rule of the resource reference (spec
+sections 1, 2.5, 3.3, 8.2 and 8.3) has been applied, defaults are filled in, and no later layer checks again.
+
+``sources``   paths to texts
+``compose``   a text to trees that know their positions
+``place``     walking a tree: fields, unknown fields, problems
+``readers``, ``names``, ``values``   single values
+``rule``, ``policy``, ``endpoint``, ``sets``, ``failsafe``, ``config``   resources
+``kinds``     which kinds there are
+``manifest``  Lists, duplicates, and checks across resources
+
+Limits, each a problem like any other: 64 MiB and 5,000,000 values a file, 100 levels of nesting, 1,000,000 values
+repeated through aliases in a document. Of one file at most 10,000 problems are listed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pyxdp.manifest.manifest import Collector, Manifest
+from pyxdp.manifest.sources import MAX_BYTES, decode, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+__all__ = ["MAX_BYTES", "Manifest", "load", "loads"]
+
+
+def load(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | None = None) -> Manifest:
+    """Read manifests from files, folders and standard input.
+
+    Args:
+        paths: files of any name; folders, which are searched for ``*.yaml``, ``*.yml`` and ``*.json`` with everything
+            below them, hidden names left out; ``-`` for standard input. A file named twice is read once.
+        stdin: what ``-`` reads instead of ``sys.stdin``.
+
+    Returns:
+        All resources of all files together.
+
+    Raises:
+        ManifestError: something is wrong; holds every problem of every file, files that can not be read included.
+    """
+    collector = Collector()
+    for source in sources([paths] if isinstance(paths, str | os.PathLike) else paths, stdin):
+        if source.fault:
+            collector.add_fault(source.file, source.fault)
+        else:
+            collector.add_text(source.file, source.text)
+    return collector.finish()
+
+
+def loads(text: str, *, file: str = "<string>") -> Manifest:
+    """Read manifests from text.
+
+    Args:
+        text: one or more YAML documents, or JSON.
+        file: what problems call it.
+
+    Returns:
+        Its resources.
+
+    Raises:
+        ManifestError: something is wrong; holds every problem.
+    """
+    collector = Collector()
+    if len(text) > MAX_BYTES:
+        source = decode(file, text[: MAX_BYTES + 1].encode("utf-8", "surrogatepass"))
+        if source.fault:
+            collector.add_fault(file, source.fault)
+    else:
+        collector.add_text(file, text.removeprefix("\ufeff"))
+    return collector.finish()

@@ -32,16 +32,28 @@ static __always_inline __u32 lowest_bit(__u64 bits)
 	return position[((bits & -bits) * 0x03f79d71b4cb0a89ULL) >> 58];
 }
 
-static __always_inline __u64 row_word(__u32 index)
+/* The words at four indexes, ANDed; false if one of them is out of bounds. */
+static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 *bits)
 {
-	__u64 *word = bpf_map_lookup_elem(&pyxdp_rows, &index);
+	__u64 *word;
 
-	return word ? *word : 0;
-}
-
-static __always_inline __u64 common_bits(__u32 remote, __u32 local, __u32 service, __u32 sport)
-{
-	return row_word(remote) & row_word(service) & row_word(local) & row_word(sport);
+	word = bpf_map_lookup_elem(&pyxdp_rows, &remote);
+	if (!word)
+		return false;
+	*bits = *word;
+	word = bpf_map_lookup_elem(&pyxdp_rows, &service);
+	if (!word)
+		return false;
+	*bits &= *word;
+	word = bpf_map_lookup_elem(&pyxdp_rows, &local);
+	if (!word)
+		return false;
+	*bits &= *word;
+	word = bpf_map_lookup_elem(&pyxdp_rows, &sport);
+	if (!word)
+		return false;
+	*bits &= *word;
+	return true;
 }
 
 /* A field that restricts nothing is not looked up: its class 0 has a row of ones. */
@@ -74,52 +86,68 @@ static __always_inline void find_rows(struct rows *rows, const struct flow *flow
 }
 
 /*
- * The first matching rule from number from on, in a ruleset of more than one word, or NO_RULE: the aggregate words say which
- * words can have a common bit at all. Each round of the loop looks at one such word, or moves on by one aggregate word.
- * from is in the lower half of position, the number of aggregate words in the upper. Global, with numbers only: see
- * pyxdp_find_range().
+ * The first rule, counted from the first of these (at most 64) words, whose bit is common to all rows; only candidate words are looked
+ * at. The arguments are where those words begin in each row. NO_RULE if there is none.
  */
-__noinline __u32 pyxdp_first_match(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 position)
+__noinline __u32 pyxdp_match_in_words(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 candidates)
 {
-	__u32 aggregates = position >> 32, from = position, first_word = from / PYXDP_WORD_BITS, word, at;
-	__u32 aggregate = first_word / PYXDP_WORD_BITS;
-	__u64 candidates, bits;
+	__u64 bits;
+	__u32 word;
 
-	candidates = common_bits(remote + aggregate, local + aggregate, service + aggregate, sport + aggregate);
-	candidates &= ~0ULL << (first_word % PYXDP_WORD_BITS);
-	for (int i = 0; i < PYXDP_MAX_WORDS + PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
-		if (!candidates) {
-			if (++aggregate >= aggregates)
-				break;
-			candidates = common_bits(remote + aggregate, local + aggregate, service + aggregate,
-						 sport + aggregate);
-			continue;
-		}
-		word = aggregate * PYXDP_WORD_BITS + lowest_bit(candidates);
-		at = aggregates + word;
+	for (int i = 0; i < PYXDP_WORD_BITS && candidates; i++) {
+		word = lowest_bit(candidates);
 		candidates &= candidates - 1;
-		bits = common_bits(remote + at, local + at, service + at, sport + at);
-		if (word == first_word)
-			bits &= ~0ULL << (from % PYXDP_WORD_BITS);
+		if (!common_bits(remote + word, local + word, service + word, sport + word, &bits))
+			break;
 		if (bits)
 			return word * PYXDP_WORD_BITS + lowest_bit(bits);
 	}
 	return NO_RULE;
 }
 
+/*
+ * The first matching rule from word number first_word on, or NO_RULE: the aggregate words say which words can have a common bit
+ * at all. position: first_word in the lower half, the number of aggregate words in the upper.
+ */
+__noinline __u32 pyxdp_match_from_word(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 position)
+{
+	__u32 aggregates = position >> 32, first_word = position, words, rule;
+	__u64 candidates;
+
+	for (__u32 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
+		if (i >= aggregates || !common_bits(remote + i, local + i, service + i, sport + i, &candidates))
+			break;
+		words = i * PYXDP_WORD_BITS;
+		if (first_word > words)
+			candidates = first_word - words < PYXDP_WORD_BITS ? candidates & ~0ULL << (first_word - words) : 0;
+		words += aggregates;
+		rule = pyxdp_match_in_words(remote + words, local + words, service + words, sport + words, candidates);
+		if (rule != NO_RULE)
+			return i * PYXDP_WORD_BITS * PYXDP_WORD_BITS + rule;
+	}
+	return NO_RULE;
+}
+
+/* The first matching rule from number from on. */
 static __always_inline __u32 first_match(const struct rows *rows, __u32 from)
 {
+	__u32 word = from / PYXDP_WORD_BITS, at = rows->ruleset->aggregates + word;
 	const __u32 *start = rows->start;
 	__u64 bits;
 
-	if (rows->ruleset->words > 1)
-		return pyxdp_first_match(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL],
-					 start[PYXDP_FIELD_SERVICE], start[PYXDP_FIELD_SPORT],
-					 (__u64)rows->ruleset->aggregates << 32 | from);
-	bits = common_bits(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
-			   start[PYXDP_FIELD_SPORT]);
-	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
-	return bits ? lowest_bit(bits) : NO_RULE;
+	if (from || rows->ruleset->words == 1) {
+		if (!common_bits(start[PYXDP_FIELD_REMOTE] + at, start[PYXDP_FIELD_LOCAL] + at,
+				 start[PYXDP_FIELD_SERVICE] + at, start[PYXDP_FIELD_SPORT] + at, &bits))
+			return NO_RULE;
+		bits &= ~0ULL << (from % PYXDP_WORD_BITS);
+		if (bits)
+			return word * PYXDP_WORD_BITS + lowest_bit(bits);
+		word++;
+	}
+	if (word >= rows->ruleset->words)
+		return NO_RULE;
+	return pyxdp_match_from_word(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
+				     start[PYXDP_FIELD_SPORT], (__u64)rows->ruleset->aggregates << 32 | word);
 }
 
 static __always_inline const struct pyxdp_rule *rule_number(const struct rows *rows, __u32 number)

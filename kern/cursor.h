@@ -14,11 +14,25 @@
 #include "flow.h"
 
 struct cursor {
+	struct xdp_md *xdp;
+	void *start;	/* XDP: first byte of the frame */
 	void *position; /* XDP: next byte */
-	void *end;	/* XDP: data_end */
+	void *end;	/* XDP: behind the last byte */
 	struct __sk_buff *skb;
 	__u32 offset; /* skb: next byte, counted from the network header */
 };
+
+static __always_inline struct cursor xdp_cursor(struct xdp_md *xdp)
+{
+	void *start = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
+
+	return (struct cursor){ .xdp = xdp, .start = start, .position = start, .end = end };
+}
+
+static __always_inline struct cursor skb_cursor(struct __sk_buff *skb)
+{
+	return (struct cursor){ .skb = skb };
+}
 
 /* Copies the next size bytes and moves past them; false if the packet has fewer. size is a constant. */
 static __always_inline bool pull(struct cursor *cursor, void *to, __u32 size)
@@ -36,13 +50,13 @@ static __always_inline bool pull(struct cursor *cursor, void *to, __u32 size)
 	return true;
 }
 
-/* Moves past count bytes that nobody reads; the next pull() finds out whether they are there. count < 2^12. */
+/* Moves past count bytes that nobody reads; the next pull() finds out whether they are there. count < 2^15. */
 static __always_inline void skip(struct cursor *cursor, __u32 count)
 {
 	if (cursor->skb)
 		cursor->offset += count;
 	else
-		cursor->position += count & 0xfff; /* the verifier wants a bounded offset */
+		cursor->position += count & 0x7fff; /* the verifier wants a bounded offset */
 }
 
 /* Bytes from here to the end of an XDP frame; what the kernel has already checked in an skb. */

@@ -26,7 +26,7 @@ static __always_inline enum pyxdp_reason parse_frame(struct cursor *cursor, stru
 SEC("xdp")
 int pyxdp_xdp(struct xdp_md *ctx)
 {
-	struct cursor cursor = { .position = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+	struct cursor cursor = xdp_cursor(ctx);
 	struct flow flow = { .length = ctx->data_end - ctx->data };
 	enum pyxdp_reason reason = parse_frame(&cursor, &flow);
 	struct judgement judgement;
@@ -42,7 +42,7 @@ int pyxdp_xdp(struct xdp_md *ctx)
 static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct flow *flow,
 						  enum pyxdp_direction direction, enum effect effect)
 {
-	struct cursor cursor = { .skb = skb };
+	struct cursor cursor = skb_cursor(skb);
 	enum pyxdp_reason reason = PYXDP_PASS_NOT_IP;
 
 	flow->length = skb->len;

@@ -96,7 +96,7 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
 		} else if (effect == COUNTING) {
 			count_rule(rule->counter, flow->length);
 			if (rule->flags & PYXDP_RULE_LOG)
-				emit_event(flow, rule->counter, direction);
+				pyxdp_emit_event(flow, rule->counter, direction);
 		}
 		from = rule->resume;
 	}

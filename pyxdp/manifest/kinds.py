@@ -45,15 +45,18 @@ class Kind:
         collection: its field in :class:`~pyxdp.model.Resources`.
         read: makes the resource of its metadata and its spec; of the whole document for kinds of Kubernetes.
         names: what its metadata may hold.
-        kubernetes: it is a kind of Kubernetes, read leniently.
         elsewhere: fields that people look for in this kind's spec, with what to say about them.
     """
 
     collection: str
     read: Callable[[Metadata, Fields], Resource]
     names: Naming = field(default_factory=Naming)
-    kubernetes: bool = False
     elsewhere: Mapping[str, str] | None = None
+
+    @property
+    def kubernetes(self) -> bool:
+        """Whether it is a kind of Kubernetes, read leniently."""
+        return not self.names.strict
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -84,8 +87,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "Profile": Kind(collection="profiles", read=endpoint.profile),
     "FelixConfiguration": Kind(collection="felixConfigurations", read=config.felix_configuration),
-    "Node": Kind(collection="nodes", read=config.node, kubernetes=True),
-    "Namespace": Kind(collection="namespaces", read=config.namespace, names=Naming(name=dns_label), kubernetes=True),
+    "Node": Kind(collection="nodes", read=config.node, names=Naming(strict=False)),
+    "Namespace": Kind(collection="namespaces", read=config.namespace, names=Naming(name=dns_label, strict=False)),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -80,7 +81,8 @@ class Collector:
             ManifestError: something is wrong.
         """
         if self._complete:
-            self._check_tiers()
+            with suppress(TooManyProblemsError):
+                self._check_tiers()
         problems = [problem for report in self._reports for problem in report.problems]
         if problems:
             raise ManifestError(problems)

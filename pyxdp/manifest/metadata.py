@@ -43,17 +43,19 @@ class Naming:
         name: reader of its names.
         namespaced: it has a namespace; ``default`` when none is written, as in kubectl.
         reserved: a label that only Calico may set, or nothing.
+        strict: unknown fields are problems.
     """
 
     name: Reader[str] = resource_name
     namespaced: bool = False
     reserved: str = ""
+    strict: bool = True
 
 
 def read_metadata(place: Place, naming: Naming, origin: Origin) -> Metadata:
     """Read the metadata of a resource that begins at ``origin``."""
     elsewhere = {} if naming.namespaced else {"namespace": "this kind is cluster-scoped: remove the namespace"}
-    with place.fields(elsewhere=elsewhere) as fields:
+    with place.fields(strict=naming.strict, elsewhere=elsewhere) as fields:
         fields.accept(*SERVER_MANAGED)
         return Metadata(
             name=_name(fields, naming.name),

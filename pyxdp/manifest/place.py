@@ -32,6 +32,9 @@ D = TypeVar("D")
 #: Problems reported of one file; a human reads no more, and hostile input may hold millions.
 MAX_PROBLEMS: Final = 10_000
 
+#: Fields that are listed when an unknown one is like none of them.
+MAX_LISTED: Final = 30
+
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -211,7 +214,9 @@ class Fields:
 
     def _suggest(self, name: str) -> str:
         alike = suggest(name, self.known)
-        return f"did you mean `{alike}`?" if alike else f"known here: {', '.join(sorted(self.known))}"
+        if alike:
+            return f"did you mean `{alike}`?"
+        return f"known here: {', '.join(sorted(self.known))}" if len(self.known) <= MAX_LISTED else "remove it"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

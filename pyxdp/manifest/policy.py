@@ -6,14 +6,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyxdp.manifest.names import dns_label
-from pyxdp.manifest.nodes import is_empty
+from pyxdp.manifest.nodes import Meaning, Scalar, is_empty
 from pyxdp.manifest.readers import boolean, number, one_of, unique
 from pyxdp.manifest.rule import rules
 from pyxdp.manifest.values import selector
 from pyxdp.model import Action, GlobalNetworkPolicy, NetworkPolicy, PolicyType, StagedGlobalNetworkPolicy, Tier
 
 if TYPE_CHECKING:
-    from pyxdp.manifest.place import Fields
+    from pyxdp.manifest.place import Fields, Place
     from pyxdp.model import Metadata, Rule
 
 DEFAULT_TIER: Final = "default"
@@ -129,7 +129,7 @@ def _check_class(spec: Fields, policy: GlobalNetworkPolicy) -> None:
     if pre_dnat and policy.preDNAT and policy.doNotTrack:
         pre_dnat.problem("a policy can not be both preDNAT and doNotTrack: remove one")
     for place, name in ((pre_dnat, "preDNAT"), (do_not_track, "doNotTrack")):
-        if place and getattr(policy, name) and not policy.applyOnForward:
+        if place and getattr(policy, name) and not policy.applyOnForward and _is_false(spec.place("applyOnForward")):
             place.problem(f"{name} needs `applyOnForward: true`")
     if policy.preDNAT:
         egress, types = spec.place("egress"), spec.place("types")
@@ -137,3 +137,8 @@ def _check_class(spec: Fields, policy: GlobalNetworkPolicy) -> None:
             egress.problem("a preDNAT policy has no egress rules: addresses are translated on the way in")
         if types and PolicyType.EGRESS in policy.types:
             types.problem("a preDNAT policy can not have the type Egress: write [Ingress]")
+
+
+def _is_false(place: Place | None) -> bool:
+    """Whether a boolean is false or not given, rather than wrong."""
+    return place is None or (isinstance(place.node, Scalar) and place.node.meaning is Meaning.BOOLEAN)

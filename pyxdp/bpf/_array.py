@@ -107,7 +107,7 @@ class ArrayOperations(Handle):
         columns = ([data[cpu + word :: stride] for cpu in range(0, stride, words)] for word in range(words))
         return list(zip(*[list(map(sum, zip(*column, strict=True))) for column in columns], strict=True))
 
-    def store_u32(self, offset: int, value: int) -> None:
+    def store_u32(self, offset: int, value: int, *, index: int = 0) -> None:
         """Store four bytes into an array with ``BPF_F_MMAPABLE`` so that every program sees the old or the new number.
 
         It is one aligned, sequentially consistent store into the memory of the map: what was written to any map before
@@ -115,17 +115,23 @@ class ArrayOperations(Handle):
         Linux 5.5.
 
         Args:
-            offset: in bytes from the start of element 0; a multiple of 4.
+            offset: in bytes from the start of the element; a multiple of 4.
             value: from 0 to 2**32 - 1.
+            index: the element.
 
         Raises:
-            IndexError: the offset is not aligned or not inside the map.
+            IndexError: there is no such element, or the offset is not aligned or not inside it.
             BpfError: the map is not mappable.
         """
-        length = (self.info.value_size + 7) // 8 * 8 * self.info.max_entries
-        if offset % 4 or not 0 <= offset <= length - 4:
-            raise IndexError(f"{self._title}: offset {offset} is not aligned, or not inside {length} bytes")
-        check(lib.shim_array_store_u32(self.fileno(), length, offset, value), f"can not map {self._title} into memory")
+        self._expect_inside(index, 1)
+        if offset % 4 or not 0 <= offset <= self.info.value_size - 4:
+            size = self.info.value_size
+            raise IndexError(f"{self._title}: offset {offset} is not aligned, or not inside an element of {size} bytes")
+        stride = (self.info.value_size + 7) // 8 * 8  # elements of an array begin at multiples of 8
+        result = lib.shim_array_store_u32(
+            self.fileno(), stride * self.info.max_entries, stride * index + offset, value
+        )
+        check(result, f"can not map {self._title} into memory")
 
     @property
     def _title(self) -> str:

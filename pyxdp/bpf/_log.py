@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def verifier_lines(log: Sequence[str]) -> list[str]:
 
 
 def decisive_line(log: Sequence[str]) -> str:
-    """Return why the verifier stopped: the last line of its log that is no narration."""
-    return next((line.strip() for line in reversed(log) if not NARRATION.match(line)), "")
+    """Return why the verifier stopped: the last lines of its log that are no narration, in one."""
+    words = dropwhile(NARRATION.match, reversed(log))
+    return "; ".join(reversed([line.strip() for line in takewhile(lambda line: not NARRATION.match(line), words)]))
 
 
 def first_message(log: Sequence[str]) -> str:

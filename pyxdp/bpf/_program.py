@@ -64,7 +64,7 @@ class TestRun:
 class Program(Handle):
     """A program in the kernel."""
 
-    _kind = "prog"
+    _kind = "program"
 
     @classmethod
     def from_id(cls, program_id: int) -> Self:

@@ -152,11 +152,17 @@ class Handle:
             PinError: nothing is pinned there, or an object of another kind.
         """
         fd = check(lib.bpf_obj_get(os.fsencode(path)), f"can not open {cls._kind} {path}", pin_error(path))
-        kind = str(Path(f"/proc/self/fd/{fd}").readlink()).removeprefix("anon_inode:").replace("_", "-")
-        if kind != f"bpf-{cls._kind}":
+        kind = _kind_of(fd)
+        if kind != cls._kind:
             os.close(fd)
-            raise PinError(errno.EINVAL, f"{path} is a {kind.removeprefix('bpf-')}, not a {cls._kind}", path=str(path))
+            raise PinError(errno.EINVAL, f"{path} is a {kind}, not a {cls._kind}", path=os.fspath(path))
         return cls(fd)
+
+
+def _kind_of(fd: int) -> str:
+    """Say what an fd of bpf() stands for; the kernel calls them bpf-map, bpf-prog and bpf_link."""
+    name = str(Path(f"/proc/self/fd/{fd}").readlink()).removeprefix("anon_inode:")[len("bpf-") :]
+    return "program" if name == "prog" else name
 
 
 def pin_error(path: str | os.PathLike[str]) -> ErrorFactory:

@@ -76,4 +76,22 @@ int interface(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* counts[3] is stored by user space, with all bytes equal; counts[2]: how often they were not, counts[1]: how often 0xff. */
+SEC("xdp")
+int read_word(struct xdp_md *ctx)
+{
+	__u32 key = 3;
+	volatile __u32 *value = bpf_map_lookup_elem(&counts, &key);
+	__u32 word;
+
+	if (!value)
+		return XDP_ABORTED;
+	word = *value;
+	if (word != (word & 0xff) * 0x01010101)
+		add(&counts, 2, 1);
+	if (word == 0xffffffff)
+		add(&counts, 1, 1);
+	return XDP_PASS;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,49 @@
+"""A mount namespace for the test process: its bpffs and its named network namespaces are seen by nobody else.
+
+The kernel takes all of it away when the process ends, however it ends. Programs that tests start see it too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+BPFFS = Path("/sys/fs/bpf")
+NETNS = Path("/run/netns")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def unshare_mounts() -> None:
+    """Move this process into a mount namespace with a fresh bpffs and a fresh /run/netns."""
+    _check(_libc.unshare(CLONE_NEWNS), "unshare")
+    mount("none", Path("/"), None, MS_REC | MS_PRIVATE)
+    mount("bpf", BPFFS, "bpf")
+    NETNS.mkdir(exist_ok=True)
+    mount("tmpfs", NETNS, "tmpfs")
+
+
+def mount(source: str, target: Path, kind: str | None, flags: int = 0, options: str | None = None) -> None:
+    """mount(2)."""
+    arguments = (source.encode(), os.fsencode(target), kind and kind.encode(), flags, options and options.encode())
+    _check(_libc.mount(*arguments), f"mount {target}")
+
+
+def unmount(target: Path) -> None:
+    """umount(2)."""
+    _check(_libc.umount(os.fsencode(target)), f"umount {target}")
+
+
+def set_network_namespace(fd: int) -> None:
+    """setns(2) for the calling thread."""
+    _check(_libc.setns(fd, 0x40000000), "setns")
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -64,18 +64,12 @@ class RuleResolver:
 
     def _rule(self, owner: RuleList, index: int, rule: Rule) -> EffectiveRule:
         where = f"{owner}[{index}]"
-        for side, entity in (("source", rule.source), ("destination", rule.destination)):
-            if entity.services is not None:
-                reason = (
-                    f"{_RULE_LIST[owner.direction]}[{index}].{side}.services: Kubernetes services are not known here"
-                )
-                self.refused.append((f"{owner.kind}/{owner.name}", reason))
+        families = rule_families(rule)
+        self._refuse_services(owner, index, rule)
         if rule.http:
             self._notices.add(f"{where}: http is not looked at: the rule matches whatever the rest of it matches")
-        families = rule_families(rule)
         if not families:
             self._notices.add(f"{where}: never matches: its IP versions, protocol and prefixes exclude each other")
-        content = rule_content(rule, self.parse)
         return EffectiveRule(
             id=RuleId(
                 tier=owner.tier,
@@ -83,7 +77,7 @@ class RuleResolver:
                 policy=owner.name,
                 direction=owner.direction,
                 index=index,
-                content=content,
+                content=rule_content(rule, self.parse),
                 origin=rule.origin,
             ),
             action=rule.action,
@@ -95,6 +89,12 @@ class RuleResolver:
             source=self._side(f"{where}.source", rule.source, rule.protocol),
             destination=self._side(f"{where}.destination", rule.destination, rule.protocol),
         )
+
+    def _refuse_services(self, owner: RuleList, index: int, rule: Rule) -> None:
+        for side, entity in (("source", rule.source), ("destination", rule.destination)):
+            if entity.services is not None:
+                where = f"{_RULE_LIST[owner.direction]}[{index}].{side}.services"
+                self.refused.append((f"{owner.kind}/{owner.name}", f"{where}: Kubernetes services are not known here"))
 
     def _side(self, where: str, entity: EntityRule, protocol: Protocol | None) -> Side:
         selector = self._selector(entity)
@@ -136,7 +136,7 @@ class RuleResolver:
         found = self._peers.selected(selector)
         if not found.networks:
             silent = self._peers.without_addresses(selector)
-            reason = f": {listing(silent)} have no expectedIPs" if silent else ""
+            reason = f"; host endpoints without expectedIPs: {listing(silent)}" if silent else ""
             self._notices.add(f"{where}: {selector} selects no address{reason}")
         return found
 

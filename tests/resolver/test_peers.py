@@ -191,7 +191,7 @@ def test_selector_that_selects_nothing_is_noticed() -> None:
 
 def test_endpoints_without_addresses_are_named_when_nothing_else_is_selected() -> None:
     (notice,) = from_source(entity(selector="has(silent)")).notices
-    assert notice.endswith("has(silent) selects no address: c have no expectedIPs")
+    assert notice.endswith("has(silent) selects no address; host endpoints without expectedIPs: c")
 
 
 DNS = (EndpointPort("dns", proto("UDP"), 53), EndpointPort("dns", proto("TCP"), 5353))

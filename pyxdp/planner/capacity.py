@@ -32,7 +32,7 @@ _MINIMUM: Final = {
     "rulesets": int(Limit.RULESETS_PER_SLOT),
     "rules": 1024,
     "rows": 16_384,
-    "pages": 512 * int(Limit.PAGE_ENTRIES),
+    "pages": 384 * int(Limit.PAGE_ENTRIES),
     "ranges": 4096,
     "range_index": 4096,
     "counters": 1024,

@@ -1,0 +1,9 @@
+"""Owns the pins, links and rules: reads them back, carries out plans, reports. Only this layer changes the kernel."""
+
+from __future__ import annotations
+
+from pyxdp.dataplane.dataplane import Dataplane, Report
+from pyxdp.dataplane.execution import Step
+from pyxdp.dataplane.status import Attachment, EndpointStatus, RuleStatus, Status
+
+__all__ = ["Attachment", "Dataplane", "EndpointStatus", "Report", "RuleStatus", "Status", "Step"]

@@ -1,0 +1,92 @@
+"""XDP links: native where the driver can, generic otherwise."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.bpf import Link, Program, replace_pin, unpin
+from pyxdp.dataplane.bpffs import make_folder
+from pyxdp.errors import AttachError
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from pyxdp import planner
+    from pyxdp.dataplane.layout import Layout
+    from pyxdp.dataplane.objects import Advance, Undo
+    from pyxdp.dataplane.records import Records
+    from pyxdp.netlink import Device
+
+#: Errors of native attachment that generic mode would not mend.
+_FINAL: Final = frozenset({errno.EBUSY, errno.EEXIST, errno.EPERM, errno.EACCES, errno.ENODEV})
+#: Up to here every driver keeps a packet and its headroom in one page, as most native XDP wants it.
+_SMALL_MTU: Final = 1500
+_ENOTSUPP: Final = 524
+
+
+class Hooks:
+    """The links below one layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def attach(self, operation: planner.AttachXdp, records: Records, advance: Advance) -> Undo:
+        """Attach, record the mode, pin. A process that dies before the pin is there leaves nothing attached."""
+        pin = self._layout.link(operation.interface)
+        make_folder(pin.parent)
+        with Program.from_pin(self._layout.programs(operation.instance) / "xdp") as program:
+            link, native_errno = _attach(program, operation.ifindex)
+        with link:
+            advance(1 / 3)
+            records.note_attachment(operation.instance.endpoint, operation.ifindex, native_errno)
+            advance(2 / 3)
+            replace_pin(link, pin)
+        return lambda: self._remove(operation.interface)
+
+    def move(self, operation: planner.MoveLink, held: ExitStack) -> Undo:
+        """Replace the program of a link without a gap; ``held`` keeps the old one while it may be wanted back."""
+        pin = self._layout.link(operation.interface)
+        with Link.from_pin(pin) as link:
+            before = held.enter_context(Program.from_id(link.info.program_id))
+            with Program.from_pin(self._layout.programs(operation.instance) / "xdp") as program:
+                link.update(program)
+
+        def undo() -> None:
+            with Link.from_pin(pin) as link:
+                link.update(before)
+
+        return undo
+
+    def detach(self, operation: planner.Detach) -> None:
+        """Detach, whoever else has the link open."""
+        self._remove(operation.interface)
+
+    def _remove(self, interface: str) -> None:
+        pin = self._layout.link(interface)
+        with Link.from_pin(pin) as link:
+            if link.info.ifindex:
+                link.detach()
+        unpin(pin)
+
+
+def _attach(program: Program, ifindex: int) -> tuple[Link, int]:
+    """Return the link, and why it is not native: an error number, or 0."""
+    try:
+        return program.attach_xdp(ifindex, "native"), 0
+    except AttachError as error:
+        if error.errno in _FINAL:
+            raise
+        return program.attach_xdp(ifindex, "generic"), error.errno or errno.EOPNOTSUPP
+
+
+def fallback_reason(device: Device, native_errno: int) -> str:
+    """Say why XDP is generic on an interface; empty when it is native."""
+    if not native_errno:
+        return ""
+    what = "no native XDP" if native_errno in (errno.EOPNOTSUPP, _ENOTSUPP) else os.strerror(native_errno)
+    reason = f"driver {device.driver}: {what} (error {native_errno})"
+    if native_errno not in (errno.EOPNOTSUPP, _ENOTSUPP) and device.mtu > _SMALL_MTU:
+        reason += f"; its MTU of {device.mtu} may be too large"
+    return reason

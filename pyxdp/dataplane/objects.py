@@ -1,0 +1,141 @@
+"""Objects: their maps and the programs loaded on them, as pins.
+
+Every method that changes something returns what undoes it. ``advance`` is called between the parts of an operation.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.abi import AbiVersion, Limit
+from pyxdp.bpf import Map, Object, ObjectMap
+from pyxdp.dataplane.bpffs import make_folder, point, remove_tree, target_of
+from pyxdp.dataplane.code import PREFIX
+from pyxdp.dataplane.layout import PROGRAMS
+from pyxdp.planner import ENTRY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyxdp import planner
+    from pyxdp.dataplane.code import Code
+    from pyxdp.dataplane.layout import Layout
+
+    Undo = Callable[[], None]
+    Advance = Callable[[float], None]
+
+#: Offset of ``abi`` in ``struct pyxdp_control``, in bytes.
+_CONTROL_ABI: Final = 4
+#: Maps whose half the programs know as a constant.
+_HALVES: Final = ("rules", "rows", "pages", "ranges", "range_index")
+
+
+class Objects:
+    """The objects below one layout."""
+
+    def __init__(self, layout: Layout, code: Code) -> None:
+        self._layout = layout
+        self._code = code
+
+    def create(self, operation: planner.CreateObject, advance: Advance) -> Undo:
+        """Create the maps and pin them. The mark that the object is complete comes last."""
+        folder = self._layout.object(operation.number)
+        with self._opened() as obj, ExitStack() as reused:
+            for program in obj.programs.values():
+                program.autoload = False
+            for name, its_map in _maps(obj).items():
+                taken = self._taken_over(operation, name)
+                if taken is not None:
+                    its_map.reuse(reused.enter_context(Map.from_pin(taken)))
+                elif name in operation.capacities:
+                    its_map.max_entries = operation.capacities[name] * (Limit.SLOTS if name in ENTRY_BYTES else 1)
+            obj.load()
+            if operation.source is None:
+                obj.maps[f"{PREFIX}control"].store_u32(_CONTROL_ABI, AbiVersion.VERSION)
+            make_folder(self._layout.maps(operation.number))
+            make_folder(folder / "programs")
+            for at, (name, its_map) in enumerate(_maps(obj).items()):
+                its_map.pin(self._layout.maps(operation.number) / name)
+                advance(at / len(obj.maps))
+        make_folder(self._layout.build(operation.number, operation.build))
+        return lambda: remove_tree(folder)
+
+    def copy(self, operation: planner.CopyMaps, advance: Advance) -> None:
+        """Copy what the new maps have to know of the policy in force."""
+        for at, name in enumerate(operation.maps):
+            advance(at / len(operation.maps))
+            with (
+                Map.from_pin(self._layout.maps(operation.source) / name) as old,
+                Map.from_pin(self._layout.maps(operation.target) / name) as new,
+            ):
+                if name in ENTRY_BYTES:
+                    half, new_half = half_of(old), half_of(new)
+                    new.write(operation.slot * new_half, old.read(operation.slot * half, half))
+                else:
+                    new.write(0, old.read())
+
+    def load(self, operation: planner.LoadPrograms, advance: Advance) -> Undo:
+        """Load the programs for one endpoint and pin them; what an interrupted attempt left is replaced."""
+        folder = self._layout.programs(operation.instance)
+        remove_tree(folder)
+        with self._opened() as obj, ExitStack() as reused:
+            for name, its_map in _maps(obj).items():
+                existing = Map.from_pin(self._layout.maps(operation.instance.object) / name)
+                its_map.reuse(reused.enter_context(existing))
+                if name in _HALVES:
+                    obj.rodata[f"{PREFIX}half_{name}"] = half_of(existing)
+            obj.rodata[f"{PREFIX}endpoint_number"] = operation.instance.endpoint
+            obj.rodata[f"{PREFIX}log_per_second"] = self._code.log_per_second
+            obj.load()
+            make_folder(folder)
+            for at, name in enumerate(PROGRAMS):
+                advance(at / len(PROGRAMS))
+                obj.programs[f"{PREFIX}{name}"].pin(folder / name)
+        return lambda: remove_tree(folder)
+
+    def remove_programs(self, operation: planner.RemovePrograms) -> None:
+        """Remove the pins of one endpoint's programs."""
+        remove_tree(self._layout.programs(operation.instance))
+
+    def remove(self, operation: planner.RemoveObject) -> None:
+        """Remove all pins of an object."""
+        remove_tree(self._layout.object(operation.number))
+
+    def point_maps(self, operation: planner.PointMaps) -> Undo:
+        """Show an object's maps as ``maps``: from here on it is the one in force."""
+        return self._point(self._layout.shown_maps, self._layout.maps(operation.object))
+
+    def point_programs(self, operation: planner.PointPrograms) -> Undo:
+        """Show an instance as ``programs/INTERFACE``."""
+        return self._point(self._layout.shown_program(operation.interface), self._layout.programs(operation.instance))
+
+    def unpoint_programs(self, operation: planner.UnpointPrograms) -> None:
+        """Remove ``programs/INTERFACE``."""
+        remove_tree(self._layout.shown_program(operation.interface))
+
+    def _point(self, symlink: Path, path: Path) -> Undo:
+        before = target_of(symlink)
+        point(symlink, self._layout.relative(path, symlink))
+        return lambda: remove_tree(symlink) if before is None else point(symlink, before)
+
+    def _taken_over(self, operation: planner.CreateObject, name: str) -> Path | None:
+        """The pin of the source's map, unless the new object gets its own or the source's code had none."""
+        if operation.source is None or name in operation.own:
+            return None
+        pin = self._layout.maps(operation.source) / name
+        return pin if pin.exists() else None
+
+    def _opened(self) -> Object:
+        return Object.open(self._code.data, name="pyxdp")
+
+
+def half_of(slotted: Map) -> int:
+    """Entries of one slot."""
+    return slotted.info.max_entries // Limit.SLOTS
+
+
+def _maps(obj: Object) -> dict[str, ObjectMap]:
+    """Our maps without the prefix; those that the compiler made for constants belong to one instance."""
+    return {name.removeprefix(PREFIX): its_map for name, its_map in obj.maps.items() if name.startswith(PREFIX)}

@@ -1,0 +1,169 @@
+"""Reading back what there is. Nothing is remembered between two runs but what the kernel holds."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+
+from pyxdp import netlink, planner
+from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode, decode_array, sizeof
+from pyxdp.bpf import Link, Map, Program
+from pyxdp.dataplane.bpffs import entries, target_of
+from pyxdp.dataplane.layout import PROGRAMS, instance_of, interface_name, object_of
+from pyxdp.dataplane.objects import half_of
+from pyxdp.errors import MapIncompatibleError, OperatorError
+from pyxdp.xtables import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pyxdp.dataplane.layout import Layout
+    from pyxdp.xtables import Iptables
+
+S = TypeVar("S", bound=tuple[Any, ...])
+
+_VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
+_BUILD: Final = "build-"
+
+
+def read_state(layout: Layout, iptables: Iptables) -> planner.State:
+    """Read everything.
+
+    Raises:
+        OperatorError: what is there is damaged, or belongs to another network namespace.
+        PinError: without privileges.
+    """
+    current = object_of(target_of(layout.shown_maps) or "")
+    objects = _objects(layout)
+    outside = planner.State(
+        objects=objects,
+        links=_links(layout, objects),
+        programs=_shown_programs(layout),
+        rules=_rules(layout, iptables),
+    )
+    return _with_policy(layout, outside, current) if current is not None else outside
+
+
+def raw_tables(iptables: Iptables) -> list[planner.RawTable]:
+    """Every raw table that could hold rules of ours."""
+    return [planner.RawTable(variant, family) for variant in _VARIANTS for family in iptables.families]
+
+
+def link_names(layout: Layout) -> list[str]:
+    """Interfaces with a pinned link."""
+    return [interface_name(pin.name) for pin in entries(layout.links)]
+
+
+def _objects(layout: Layout) -> dict[int, planner.LoadedObject]:
+    folders = [folder for folder in entries(layout.objects) if folder.name.isdigit()]
+    return {int(folder.name): _object(folder) for folder in folders}
+
+
+def _object(folder: Path) -> planner.LoadedObject:
+    """One object; without its mark it is what an interrupted apply left, and good for nothing."""
+    marks = [entry.name.removeprefix(_BUILD) for entry in entries(folder) if entry.name.startswith(_BUILD)]
+    if not marks:
+        return planner.LoadedObject("")
+    complete = (it for it in entries(folder / "programs") if {pin.name for pin in entries(it)} >= set(PROGRAMS))
+    endpoints = frozenset(int(it.name) for it in complete)
+    return planner.LoadedObject(marks[0], _capacities(folder / "maps"), endpoints)
+
+
+def _capacities(maps: Path) -> dict[str, int]:
+    found = {}
+    for name in (*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS):
+        if (maps / name).exists():
+            with Map.from_pin(maps / name) as its_map:
+                found[name] = half_of(its_map) if name in planner.ENTRY_BYTES else its_map.info.max_entries
+    return found
+
+
+def _with_policy(layout: Layout, outside: planner.State, current: int) -> planner.State:
+    loaded, maps = outside.objects.get(current), layout.maps(current)
+    if loaded is None or not loaded.build or len(loaded.capacities) < len(planner.ENTRY_BYTES):
+        message = f"the pins in {layout.base} are damaged: object {current} is not complete"
+        raise OperatorError(message, hint="remove them with: pyxdp delete; then apply again")
+    (control,), slots = _records(maps / "control", Control), _records(maps / "slots", Slot)
+    if control.abi != AbiVersion.VERSION:
+        what = f"{maps} has ABI version {control.abi}, this pyxdp has {AbiVersion.VERSION:d}"
+        raise MapIncompatibleError(errno.EINVAL, what, hint="remove it with the pyxdp that made it: pyxdp delete")
+    return replace(
+        outside,
+        current=current,
+        active=control.active,
+        slots=(slots[0], slots[1]),
+        tables={name: _table(maps / name, control.active) for name in planner.ENTRY_BYTES},
+        names={index: name for index, name in _used(maps / "names", Name).items() if name.action},
+        endpoints=read_endpoints(maps),
+    )
+
+
+def read_endpoints(maps: Path) -> dict[int, Endpoint]:
+    """Endpoint numbers in use, from a folder of maps."""
+    return {number: it for number, it in _used(maps / "endpoints", Endpoint).items() if it.ifindex}
+
+
+def _records(pin: Path, struct: type[S]) -> list[S]:
+    with Map.from_pin(pin) as its_map:
+        return decode_array(struct, its_map.read())
+
+
+def _used(pin: Path, struct: type[S]) -> dict[int, S]:
+    """Elements that are not all zero; most are."""
+    size = sizeof(struct)
+    empty = bytes(size)
+    with Map.from_pin(pin) as its_map:
+        data = its_map.read()
+    elements = (data[at : at + size] for at in range(0, len(data), size))
+    return {index: decode(struct, element) for index, element in enumerate(elements) if element != empty}
+
+
+def _table(pin: Path, slot: int) -> bytes:
+    with Map.from_pin(pin) as its_map:
+        half = half_of(its_map)
+        return its_map.read(slot * half, half).rstrip(b"\0")
+
+
+def _links(layout: Layout, objects: Mapping[int, planner.LoadedObject]) -> dict[str, planner.XdpLink]:
+    if not entries(layout.links):
+        return {}
+    instances = _instances_by_program(layout, objects)
+    running = {it.interface.index: it.xdp.program_id for it in netlink.devices() if it.xdp}
+    links = {}
+    for name in link_names(layout):
+        with Link.from_pin(layout.link(name)) as link:
+            info = link.info
+        if info.ifindex and running.get(info.ifindex) != info.program_id:
+            message = f"the pins in {layout.base} belong to another network namespace: {name} (index {info.ifindex})"
+            raise OperatorError(message, hint="run pyxdp where they were made, or with a bpffs of its own")
+        links[name] = planner.XdpLink(info.ifindex, instances.get(info.program_id))
+    return links
+
+
+def _instances_by_program(layout: Layout, objects: Mapping[int, planner.LoadedObject]) -> dict[int, planner.Instance]:
+    found = {}
+    for number, loaded in objects.items():
+        for endpoint in loaded.endpoints:
+            instance = planner.Instance(number, endpoint)
+            with Program.from_pin(layout.programs(instance) / "xdp") as program:
+                found[program.info.id] = instance
+    return found
+
+
+def _shown_programs(layout: Layout) -> dict[str, planner.Instance]:
+    found = {interface_name(it.name): instance_of(target_of(it) or "") for it in entries(layout.shown_programs)}
+    return {name: instance for name, instance in found.items() if instance}
+
+
+def _rules(layout: Layout, iptables: Iptables) -> dict[planner.RawTable, planner.Rules]:
+    found = {}
+    for table in raw_tables(iptables):
+        there = iptables.read(table.family, table.variant)
+        if not there.empty:
+            instances = {name: layout.instance_at(folder) for name, folder in there.programs.items()}
+            known = {name: instance for name, instance in instances.items() if instance}
+            intact = len(known) == len(instances) and there.holds(there.programs)
+            found[table] = planner.Rules(known, intact=intact)
+    return found

@@ -1,0 +1,223 @@
+"""What is enforced now, with its counters."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pyxdp import netlink, planner
+from pyxdp.abi import Direction, Limit, Reason
+from pyxdp.bpf import Link, Map
+from pyxdp.dataplane.bpffs import target_of
+from pyxdp.dataplane.hooks import fallback_reason
+from pyxdp.dataplane.layout import object_of
+from pyxdp.dataplane.reading import read_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyxdp.abi import Endpoint
+    from pyxdp.dataplane.layout import Layout
+    from pyxdp.netlink import Device
+
+_DIRECTIONS: Final = {Direction.INGRESS: "ingress", Direction.EGRESS: "egress"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """How XDP runs on an interface.
+
+    Attributes:
+        interface: its name.
+        host_endpoint: name of the HostEndpoint that governs it.
+        mode: ``native``, ``generic``, or ``none`` when nothing of ours is attached.
+        reason: why the mode is not native; empty when it is.
+        link_id: as ``bpftool link`` shows it; 0 when there is none.
+        program_id: as ``bpftool prog`` shows it; 0 when there is none.
+    """
+
+    interface: str
+    host_endpoint: str
+    mode: str
+    reason: str = ""
+    link_id: int = 0
+    program_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStatus:
+    """One governed interface.
+
+    Attributes:
+        attachment: interface, HostEndpoint, XDP mode.
+        number: endpoint number, as the maps use it.
+        ifindex: of the interface that it was attached to.
+        reasons: direction -> name of the reason (``DROP_POLICY``) -> packets; only those that occurred.
+    """
+
+    attachment: Attachment
+    number: int
+    ifindex: int
+    reasons: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleStatus:
+    """One rule with what matched it, since its identity came into force.
+
+    Attributes:
+        counter: index in the maps ``counters`` and ``names``.
+        tier: empty for failsafes.
+        kind: of the resource.
+        policy: its name.
+        direction: ``ingress`` or ``egress``.
+        rule: position in the policy's list, from 0.
+        action: Allow, Deny, Pass, Log, or failsafe.
+        identity: stable hash, hexadecimal.
+        packets: on all CPUs.
+        bytes: whole frames at XDP; from the IP header on in the raw table.
+    """
+
+    counter: int
+    tier: str
+    kind: str
+    policy: str
+    direction: str
+    rule: int
+    action: str
+    identity: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The whole dataplane.
+
+    Attributes:
+        applied: whether any policy is in force.
+        generation: counts policies that came into force.
+        applied_ns: CLOCK_REALTIME of the policy in force.
+        digest: SHA-256 of its map image, hexadecimal.
+        active: the slot in force.
+        endpoints: sorted by interface.
+        rules: sorted by counter.
+        raw_tables: raw tables with our rules -> the interfaces that they name.
+        drift: what an apply of the same policy would do; empty when everything is as it should be.
+    """
+
+    applied: bool = False
+    generation: int = 0
+    applied_ns: int = 0
+    digest: str = ""
+    active: int = 0
+    endpoints: tuple[EndpointStatus, ...] = ()
+    rules: tuple[RuleStatus, ...] = ()
+    raw_tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    drift: planner.Plan = field(default_factory=planner.Plan)
+
+
+def read_status(layout: Layout, state: planner.State, drift: planner.Plan) -> Status:
+    """Put together what is in force.
+
+    Args:
+        layout: where the pins are.
+        state: as read back.
+        drift: what differs from what should be.
+
+    Raises:
+        BpfError: a map can not be read.
+    """
+    raw_tables = {str(table): tuple(rules.programs) for table, rules in sorted(state.rules.items())}
+    if state.current is None:
+        return Status(raw_tables=raw_tables, drift=drift)
+    header = state.slots[state.active]
+    return Status(
+        applied=True,
+        generation=header.generation,
+        applied_ns=header.applied_ns,
+        digest=header.digest.hex(),
+        active=state.active,
+        endpoints=tuple(_endpoints(layout, state)),
+        rules=tuple(_rules(layout, state)),
+        raw_tables=raw_tables,
+        drift=drift,
+    )
+
+
+def read_attachments(layout: Layout) -> tuple[Attachment, ...]:
+    """Read how XDP runs on each governed interface, sorted by its name."""
+    current = object_of(target_of(layout.shown_maps) or "")
+    records = read_endpoints(layout.maps(current)).values() if current is not None else []
+    devices = {device.interface.name: device for device in netlink.devices()}
+    ordered = sorted(records, key=lambda record: record.interface)
+    return tuple(_attachment(layout, record, devices.get(record.interface)) for record in ordered)
+
+
+def _attachment(layout: Layout, record: Endpoint, device: Device | None) -> Attachment:
+    mode, reason, link_id, program_id = "none", "", 0, 0
+    pin = layout.link(record.interface)
+    if device is None:
+        reason = "the interface does not exist"
+    elif not pin.exists():
+        reason = "the link is not pinned"
+    else:
+        with Link.from_pin(pin) as link:
+            info = link.info
+        link_id, program_id = info.id, info.program_id
+        if info.ifindex == device.interface.index and device.xdp:
+            mode, reason = device.xdp.mode, fallback_reason(device, record.native_errno)
+        else:
+            reason = "the link is detached, or the interface was replaced"
+    return Attachment(
+        interface=record.interface,
+        host_endpoint=record.name,
+        mode=mode,
+        reason=reason,
+        link_id=link_id,
+        program_id=program_id,
+    )
+
+
+def _endpoints(layout: Layout, state: planner.State) -> Iterator[EndpointStatus]:
+    attached = {it.interface: it for it in read_attachments(layout)}
+    with _map(layout, state, "reasons") as reasons:
+        for number, record in sorted(state.endpoints.items(), key=lambda item: item[1].interface):
+            yield EndpointStatus(
+                attachment=attached[record.interface],
+                number=number,
+                ifindex=record.ifindex,
+                reasons={title: _reasons(reasons, number, way) for way, title in _DIRECTIONS.items()},
+            )
+
+
+def _reasons(reasons: Map, number: int, direction: Direction) -> dict[str, int]:
+    sums = reasons.read_sums((number * len(Direction) + direction) * Limit.REASONS, Limit.REASONS)
+    return {reason.name: sums[reason][0] for reason in Reason if sums[reason][0]}
+
+
+def _rules(layout: Layout, state: planner.State) -> Iterator[RuleStatus]:
+    with _map(layout, state, "counters") as counters:
+        sums = counters.read_sums(0, max(state.names, default=-1) + 1)
+    for index, name in sorted(state.names.items()):
+        packets, length = sums[index]
+        yield RuleStatus(
+            counter=index,
+            tier=name.tier,
+            kind=name.kind,
+            policy=name.policy,
+            direction=_DIRECTIONS[Direction(name.direction)],
+            rule=name.rule,
+            action=name.action,
+            identity=f"{name.identity:016x}",
+            packets=packets,
+            bytes=length,
+        )
+
+
+@contextmanager
+def _map(layout: Layout, state: planner.State, name: str) -> Iterator[Map]:
+    assert state.current is not None  # noqa: S101 - the callers have looked
+    with Map.from_pin(layout.maps(state.current) / name) as its_map:
+        yield its_map

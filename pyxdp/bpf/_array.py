@@ -128,9 +128,7 @@ class ArrayOperations(Handle):
             size = self.info.value_size
             raise IndexError(f"{self._title}: offset {offset} is not aligned, or not inside an element of {size} bytes")
         stride = (self.info.value_size + 7) // 8 * 8  # elements of an array begin at multiples of 8
-        result = lib.shim_array_store_u32(
-            self.fileno(), stride * self.info.max_entries, stride * index + offset, value
-        )
+        result = lib.shim_array_store_u32(self.fileno(), stride * self.info.max_entries, stride * index + offset, value)
         check(result, f"can not map {self._title} into memory")
 
     @property

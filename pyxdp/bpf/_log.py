@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # libbpf frames the verifier's log with "-- BEGIN PROG LOAD LOG --" (1.x) or "-- BEGIN DUMP LOG ---" (0.x).
 BEGIN = re.compile(r"-- BEGIN (?:PROG LOAD|DUMP) LOG --")
 END = re.compile(r"-- END (?:PROG LOAD )?LOG --")
-PROGRAM = re.compile(r"prog '([^']+)'")
+PROGRAM = re.compile(r"prog(?:ram)? '([^']+)'")
 
 # Statistics, instructions ("12: (85) call ..."), register states ("R1=ctx() R10=fp0"), source lines ("; x = y") and the
 # marks of path exploration: what the verifier says on its way, not why it stops.

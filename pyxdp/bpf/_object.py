@@ -177,7 +177,7 @@ class Object:
         self.name = name
         with captured_log() as log:
             self._raw = lib.shim_open(ffi.from_buffer(data), len(data), name.encode())
-            number = ffi.errno
+            number = errno_of(-ffi.errno)
         if not self._raw:
             raise BpfError(
                 number, f"{name}: {first_message(log) or 'no BPF object'}", hint="is it an ELF file for BPF?"

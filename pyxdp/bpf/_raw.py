@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 PRIVILEGES_HINT = "run as root, or with the capabilities BPF, NET_ADMIN and PERFMON"
 
+# Numbers of libbpf's own, which no strerror() knows; its messages say more.
+LIBBPF_ERRNO_FIRST = 4000
+LIBBPF_ERRNO = {
+    4000: errno.ENOEXEC,  # LIBELF
+    4001: errno.ENOEXEC,  # FORMAT
+    4003: errno.ENOEXEC,  # ENDIAN
+    4005: errno.ENOEXEC,  # RELOC
+    4007: errno.EACCES,  # VERIFY, of libbpf 0.x for what the kernel calls EACCES
+    4008: errno.E2BIG,  # PROG2BIG
+}
+
 
 class ErrorFactory(Protocol):
     """Makes the exception for a failed call."""
@@ -35,7 +46,8 @@ def errno_of(result: int) -> int:
 
     libbpf 1.x returns ``-errno``; before, its system calls returned -1. Both set ``errno``.
     """
-    return ffi.errno if result == -1 else -result
+    number = ffi.errno if result == -1 else -result
+    return LIBBPF_ERRNO.get(number, errno.EINVAL) if number >= LIBBPF_ERRNO_FIRST else number
 
 
 def check(result: int, what: str, error: ErrorFactory = BpfError, *, hint: str = "") -> int:

@@ -40,8 +40,7 @@ struct bpf_map_batch_opts {
 };
 int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, __u32 *count,
 			 const struct bpf_map_batch_opts *opts);
-int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
-			 const struct bpf_map_batch_opts *opts);
+int bpf_map_update_batch(int fd, void *keys, void *values, __u32 *count, const struct bpf_map_batch_opts *opts);
 int bpf_obj_pin(int fd, const char *pathname);
 int bpf_obj_get(const char *pathname);
 int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *info_len);
@@ -137,7 +136,6 @@ int shim_link_info(int fd, struct shim_link_info *info);
 int shim_xdp_program_id(int ifindex, __u32 *id);
 int shim_array_store_u32(int fd, size_t length, size_t offset, __u32 value);
 int shim_is_bpffs(const char *path);
-int shim_kernel_has_enumerator(const char *type, const char *name);
 int shim_log_begin(void);
 const char *shim_log_text(void);
 void shim_log_end(void);

@@ -37,6 +37,10 @@
 #define SHIM_LIBBPF_AT_LEAST(major, minor) 0
 #endif
 
+#ifndef LIBBPF_OPTS /* its name from 0.6 on */
+#define LIBBPF_OPTS DECLARE_LIBBPF_OPTS
+#endif
+
 static long shim_bpf(enum bpf_cmd command, void *attr, size_t size)
 {
 	long result = syscall(__NR_bpf, command, attr, size);
@@ -337,28 +341,6 @@ static int shim_is_bpffs(const char *path)
 	if (statfs(path, &fs) < 0)
 		return -errno;
 	return fs.f_type == BPF_FS_MAGIC;
-}
-
-/* Does the running kernel's BTF have this member of this enum? */
-static int shim_kernel_has_enumerator(const char *type_name, const char *name)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	long error = libbpf_get_error(btf);
-	const struct btf_type *type;
-	const struct btf_enum *member;
-	int id, i, found = 0;
-
-	if (error)
-		return error;
-	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_ENUM);
-	if (id > 0) {
-		type = btf__type_by_id(btf, id);
-		member = btf_enum(type);
-		for (i = 0; i < btf_vlen(type) && !found; i++)
-			found = strcmp(btf__name_by_offset(btf, member[i].name_off), name) == 0;
-	}
-	btf__free(btf);
-	return found;
 }
 
 #endif

@@ -21,15 +21,22 @@ def test_a_run_that_began_before_has_ended_after(bpf_object: Callable[[str], Pat
         def reached(index: int) -> bool:
             return any(progress.get(index) or b"")
 
-        runner = threading.Thread(target=slow.programs["slow"].test_run, args=(bytes(64),))
-        runner.start()
-        try:
+        def began_and_not_ended() -> bool:
+            """Begin a run; it may be over already when this thread gets a CPU again."""
+            progress.write(0, bytes(16))
+            runners.append(threading.Thread(target=slow.programs["slow"].test_run, args=(bytes(64),)))
+            runners[-1].start()
             wait_until(lambda: reached(0))
-            assert not reached(1)
+            return not reached(1)
+
+        runners: list[threading.Thread] = []
+        try:
+            wait_until(began_and_not_ended)
             grace_period()
             assert reached(1)
         finally:
-            runner.join()
+            for runner in runners:
+                runner.join()
 
 
 def test_as_many_cpus_as_the_kernel_says() -> None:

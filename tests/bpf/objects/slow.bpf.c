@@ -19,7 +19,9 @@ static void set(__u32 key)
 	bpf_map_update_elem(&progress, &key, &one, BPF_ANY);
 }
 
-/* bpf_loop() is from Linux 5.17. */
+/* bpf_loop() of Linux 5.17, which the helpers of libbpf 0.5 do not declare. */
+static long (*const repeat)(__u32 rounds, void *function, void *context, __u64 flags) = (void *)181;
+
 static long is_over(__u32 round, __u64 *end)
 {
 	return bpf_ktime_get_ns() > *end;
@@ -31,7 +33,7 @@ int slow(struct xdp_md *ctx)
 	__u64 end = bpf_ktime_get_ns() + NANOSECONDS;
 
 	set(0);
-	bpf_loop(1 << 23, is_over, &end, 0);
+	repeat(1 << 23, is_over, &end, 0);
 	set(1);
 	return XDP_PASS;
 }

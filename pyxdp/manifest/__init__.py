@@ -31,7 +31,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pyxdp.manifest.manifest import Collector, Manifest
-from pyxdp.manifest.sources import MAX_BYTES, decode, sources
+from pyxdp.manifest.sources import MAX_BYTES, decode, read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def load(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | None = None
         ManifestError: something is wrong; holds every problem of every file, files that can not be read included.
     """
     collector = Collector()
-    for source in sources([paths] if isinstance(paths, str | os.PathLike) else paths, stdin):
+    for source in read_sources([paths] if isinstance(paths, str | os.PathLike) else paths, stdin):
         if source.fault:
             collector.add_fault(source.file, source.fault)
         else:

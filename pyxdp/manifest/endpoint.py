@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.manifest.names import interface_name, label_map, name, port_name
 from pyxdp.manifest.nodes import is_empty
-from pyxdp.manifest.readers import each, integer, unique
+from pyxdp.manifest.readers import each, integer, optional, unique
 from pyxdp.manifest.rule import rules
 from pyxdp.manifest.values import MAX_PORT, address, protocol
 from pyxdp.model import Action, EndpointPort, HostEndpoint, Profile, Rule
@@ -27,7 +27,7 @@ def host_endpoint(metadata: Metadata, spec: Fields) -> HostEndpoint:
     endpoint = HostEndpoint(
         metadata=metadata,
         node=spec.require("node", name, "", meaning="the name of the host that has the interface"),
-        interfaceName=spec.read("interfaceName", interface_name, ""),
+        interfaceName=spec.read("interfaceName", optional(interface_name), ""),
         expectedIPs=spec.read("expectedIPs", unique(address), ()),
         profiles=spec.read("profiles", unique(name), ()),
         ports=spec.read("ports", each(_endpoint_port), ()),

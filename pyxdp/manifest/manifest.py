@@ -109,7 +109,6 @@ class Collector:
         kind = _kind_of(place, type_)
         if kind is None:
             return
-        before = len(place.subject.report.problems)
         resource = read_resource(place, kind, type_.version)
         metadata = resource.metadata
         if metadata.name:
@@ -119,7 +118,7 @@ class Collector:
                 where = first.metadata.origin
                 name_place.problem(f"{type_.kind} `{metadata.name}` is already defined at {where}: keep one of the two")
         tier = tier_of(resource)
-        if tier is not None and len(place.subject.report.problems) == before:
+        if tier is not None:
             self._tiers.append((_descend(place, "spec", "tier"), tier))
 
     def _check_tiers(self) -> None:
@@ -183,9 +182,9 @@ def _type_of(place: Place, inherited: _Type) -> _Type | None:
 
 
 def _type_text(place: Place) -> str | None:
-    if isinstance(place.node, Scalar):
+    if isinstance(place.node, Scalar) and place.node.text:
         return place.node.text
-    place.problem(f"must be text, not {describe(place.node)}")
+    place.problem(f"must be text that is not empty, not {describe(place.node)}")
     return None
 
 

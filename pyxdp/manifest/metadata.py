@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.manifest.names import annotation_map, dns_label, is_policy_name, label_map
 from pyxdp.manifest.names import name as resource_name
+from pyxdp.manifest.readers import optional
 from pyxdp.model import Metadata
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def read_metadata(place: Place, naming: Naming, origin: Origin) -> Metadata:
         fields.accept(*SERVER_MANAGED)
         return Metadata(
             name=_name(fields, naming.name),
-            namespace=fields.read("namespace", dns_label, "default") if naming.namespaced else "",
+            namespace=fields.read("namespace", optional(dns_label), "default") if naming.namespaced else "",
             labels=_labels(fields, naming.reserved),
             annotations=fields.read("annotations", annotation_map, {}),
             origin=origin,

@@ -3,9 +3,9 @@
 PyYAML's own nodes are not used, because whoever makes them (``yaml.compose``) recurses: libyaml's binding overflows the
 C stack and kills the process on a document of some hundred thousand ``[``. See :mod:`pyxdp.manifest.compose`.
 
-Lines and columns count from 1. What a plain scalar means is decided late, by the field that reads it, and in the way of
-the YAML library under kubectl and calicoctl: YAML 1.1 booleans, but no sexagesimal numbers (``10:20`` is a port range)
-and no dates.
+Lines and columns count from 1. What a plain scalar means is decided late, by the field that reads it, and much in the
+way of the YAML library under kubectl and calicoctl: YAML 1.1 booleans (but ``y`` and ``n`` are text, as to PyYAML), no
+sexagesimal numbers (``10:20`` is a port range) and no dates.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE: Final = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
-_FALSE: Final = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
+_TRUE: Final = frozenset({"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
+_FALSE: Final = frozenset({"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
 _NUMBER: Final = re.compile(
     r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"
     r"|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyxdp.manifest.names import dns_label
 from pyxdp.manifest.nodes import Meaning, Scalar, is_empty
-from pyxdp.manifest.readers import boolean, number, one_of, unique
+from pyxdp.manifest.readers import boolean, number, one_of, optional, unique
 from pyxdp.manifest.rule import rules
 from pyxdp.manifest.values import selector
 from pyxdp.model import Action, GlobalNetworkPolicy, NetworkPolicy, PolicyType, StagedGlobalNetworkPolicy, Tier
@@ -97,7 +97,7 @@ def tier(metadata: Metadata, spec: Fields) -> Tier:
     if wanted and (order, action) != wanted:
         place = spec.place("order") if order != wanted[0] else spec.place("defaultAction")
         (place or spec.at).problem(
-            f"the tier {metadata.name} is built in: its order is {wanted[0]:g} and its defaultAction {wanted[1].value}"
+            f"the tier {metadata.name} is built in: its order is {wanted[0]:.0f}, its defaultAction {wanted[1].value}"
         )
     return Tier(metadata=metadata, order=order, defaultAction=action)
 
@@ -105,7 +105,7 @@ def tier(metadata: Metadata, spec: Fields) -> Tier:
 def _common(spec: Fields, *, namespaced: bool) -> _Common:
     ingress, egress = rules(spec, namespaced=namespaced)
     return _Common(
-        tier=spec.read("tier", dns_label, DEFAULT_TIER),
+        tier=spec.read("tier", optional(dns_label), DEFAULT_TIER),
         order=spec.read("order", number, None),
         ingress=ingress,
         egress=egress,

@@ -38,6 +38,16 @@ def text(place: Place) -> str | None:
     return None
 
 
+def optional(reader: Reader[T]) -> Reader[T]:
+    """Return a reader of text to which empty text is as good as none, as to Calico."""
+
+    def read(place: Place) -> T | None:
+        node = place.node
+        return None if isinstance(node, Scalar) and node.quoted and not node.text else reader(place)
+
+    return read
+
+
 def word(place: Place) -> str | None:
     """Read text or a number as it is written; for values that may be either, such as ports."""
     node = place.node

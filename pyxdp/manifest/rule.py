@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pyxdp.manifest.names import annotation_map
 from pyxdp.manifest.names import name as resource_name
 from pyxdp.manifest.nodes import Scalar, describe, is_empty
-from pyxdp.manifest.readers import each, integer, one_of, pairs, text
+from pyxdp.manifest.readers import each, integer, one_of, optional, pairs, text
 from pyxdp.manifest.values import namespace_selector, port, protocol, selector, strict_network
 from pyxdp.model import Action, EntityRule, IcmpMatch, PolicyType, Rule, ServiceAccountMatch, ServiceMatch
 from pyxdp.net import PortRange, address_family
@@ -192,7 +192,7 @@ def _service_reader(*, namespaced: bool) -> Reader[ServiceMatch]:
     def read(place: Place) -> ServiceMatch:
         with place.fields() as fields:
             service = fields.require("name", resource_name, "", meaning="the name of a Service")
-            namespace = fields.read("namespace", resource_name, "")
+            namespace = fields.read("namespace", optional(resource_name), "")
             if not namespaced and fields.place("namespace") is None and not fields.broken:
                 fields.missing("namespace", "a cluster-scoped policy has no namespace of its own")
         return ServiceMatch(service, namespace)

@@ -41,7 +41,7 @@ class Source:
     fault: Fault | None = None
 
 
-def sources(paths: Sequence[str | os.PathLike[str]], stdin: TextIO | None) -> Iterator[Source]:
+def read_sources(paths: Sequence[str | os.PathLike[str]], stdin: TextIO | None) -> Iterator[Source]:
     """Yield every file that the paths name, each once, however often it is named."""
     seen: set[object] = set()
     for given in paths:

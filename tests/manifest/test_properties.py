@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyxdp.manifest import loads
 from pyxdp.manifest.kinds import KINDS, WITHOUT_EFFECT
 from tests.manifest.documents import problems_of
 
@@ -29,9 +30,6 @@ FIELDS = [
     "items", "ingress", "egress", "notNets", "notPorts", "notSelector", "serviceAccounts", "services", "names", "type",
     "code", "methods", "paths", "exact", "prefix", "port", "net", "address", "<<",
 ]  # fmt: skip
-
-settings.register_profile("manifest", deadline=None)
-settings.load_profile("manifest")
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(WORDS), st.text(max_size=10))
 keys = st.one_of(st.sampled_from(FIELDS), st.text(max_size=5))
@@ -67,17 +65,39 @@ def load_anything(text: str) -> None:
 
 
 @given(values)
+@settings(deadline=None)
 def test_any_structure(value: object) -> None:
     load_anything(yaml.safe_dump(value))
 
 
 @given(st.lists(resources, max_size=3))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_anything_that_resembles_resources(documents: list[object]) -> None:
     load_anything(yaml.safe_dump_all(documents))
 
 
+simple = st.fixed_dictionaries(
+    {
+        "apiVersion": st.just("projectcalico.org/v3"),
+        "kind": st.sampled_from([*KINDS, *sorted(WITHOUT_EFFECT)]),
+        "metadata": st.fixed_dictionaries({"name": st.text(alphabet="ab", min_size=1, max_size=3)}),
+    },
+    optional={"spec": st.dictionaries(st.sampled_from(SPEC_FIELDS), scalars, max_size=2)},
+)
+
+
+@given(st.lists(simple, max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_nothing_is_left_out_without_a_word(documents: list[object]) -> None:
+    text = yaml.safe_dump_all(documents)
+    if not problems_of(text):
+        manifest = loads(text)
+        ignored = [notice for notice in manifest.notices if notice.endswith("no effect on host policy: ignored")]
+        assert len(list(manifest.resources)) + len(ignored) == len(documents)
+
+
 @given(resources)
+@settings(deadline=None)
 def test_layout_changes_nothing(document: object) -> None:
     def found(text: str) -> list[tuple[str, str]]:
         problems = [(problem.path, problem.message) for problem in problems_of(text)]
@@ -87,11 +107,12 @@ def test_layout_changes_nothing(document: object) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_any_text(text: str) -> None:
     load_anything(text)
 
 
 @given(st.text(alphabet="[]{}:,-?&*!|>'\"%@` \n\tab#<1.~", max_size=60))
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 def test_any_yaml_syntax(text: str) -> None:
     load_anything(text)

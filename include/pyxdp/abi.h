@@ -46,13 +46,13 @@ enum pyxdp_limit {
 	PYXDP_RULESETS_PER_SLOT = 2048, /* PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT */
 	PYXDP_WORD_BITS = 64,
 	PYXDP_MAX_WORDS = 256,
-	PYXDP_MAX_RULES = 16384,   /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
-	PYXDP_MAX_CONTINUES = 32,  /* Log rules and Pass jumps that one packet may meet in a ruleset */
+	PYXDP_MAX_RULES = 16384,  /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
+	PYXDP_MAX_CONTINUES = 32, /* Log rules and Pass jumps that one packet may meet in a ruleset */
 	PYXDP_PAGE_ENTRIES = 256,
-	PYXDP_NAME_LEN = 256,      /* a Kubernetes name (253), NUL-terminated */
+	PYXDP_NAME_LEN = 256, /* a Kubernetes name (253), NUL-terminated */
 	PYXDP_IFNAME_LEN = 16,
 	PYXDP_DIGEST_LEN = 32,
-	PYXDP_REASONS = 32,        /* room for enum pyxdp_reason in pyxdp_reasons */
+	PYXDP_REASONS = 32, /* room for enum pyxdp_reason in pyxdp_reasons */
 };
 
 /* Number of a policy class inside an endpoint's rulesets. Only UNTRACKED is enforced by ABI version 1. */
@@ -138,25 +138,25 @@ enum pyxdp_rule_flag {
  * Why a packet got its verdict, counted per endpoint and direction in pyxdp_reasons. PASS_* pass, DROP_* drop. Every drop has exactly one.
  */
 enum pyxdp_reason {
-	PYXDP_PASS_NO_MATCH = 0,        /* no untracked rule matched */
-	PYXDP_PASS_ALLOWED = 1,         /* an Allow rule */
+	PYXDP_PASS_NO_MATCH = 0, /* no untracked rule matched */
+	PYXDP_PASS_ALLOWED = 1,  /* an Allow rule */
 	PYXDP_PASS_FAILSAFE = 2,
-	PYXDP_PASS_NOT_IP = 3,          /* ARP and every other ethertype that is not IP */
-	PYXDP_PASS_VLAN = 4,            /* tagged for a VLAN: belongs to the sub-interface, not to this endpoint */
-	PYXDP_PASS_FRAGMENT = 5,        /* not a first fragment, and its verdict hangs on ports: the first one decides */
-	PYXDP_PASS_NOT_GOVERNED = 6,    /* no host endpoint governs this interface in the active slot */
-	PYXDP_UNTRACKED = 7,            /* taken out of conntrack (raw table) */
-	PYXDP_DROP_POLICY = 8,          /* a Deny rule */
-	PYXDP_DROP_SHORT_ETHERNET = 9,  /* shorter than an Ethernet header with its tags */
-	PYXDP_DROP_VLAN_DEPTH = 10,     /* more than two VLAN tags */
-	PYXDP_DROP_SHORT_IP = 11,       /* truncated IP header, or a length field that contradicts the frame */
-	PYXDP_DROP_BAD_IP = 12,         /* wrong version, ihl < 5 */
-	PYXDP_DROP_EXTENSIONS = 13,     /* IPv6 extension headers: truncated, out of bounds, or more than eight */
-	PYXDP_DROP_SHORT_L4 = 14,       /* truncated transport header, tiny first fragment (RFC 1858) included */
-	PYXDP_DROP_BAD_FRAGMENT = 15,   /* a fragment that would overwrite the TCP header (RFC 1858, RFC 3128) */
-	PYXDP_DROP_CONTINUES = 16,      /* more Log and Pass rules met than PYXDP_MAX_CONTINUES */
-	PYXDP_DROP_INTERNAL = 17,       /* a map did not hold what another map said it would: damaged image */
-	PYXDP_LOG_SUPPRESSED = 18,      /* a Log event that the rate limit or a full ring left out */
+	PYXDP_PASS_NOT_IP = 3,         /* ARP and every other ethertype that is not IP */
+	PYXDP_PASS_VLAN = 4,           /* tagged for a VLAN: belongs to the sub-interface, not to this endpoint */
+	PYXDP_PASS_FRAGMENT = 5,       /* not a first fragment, and its verdict hangs on ports: the first one decides */
+	PYXDP_PASS_NOT_GOVERNED = 6,   /* no host endpoint governs this interface in the active slot */
+	PYXDP_UNTRACKED = 7,           /* taken out of conntrack (raw table) */
+	PYXDP_DROP_POLICY = 8,         /* a Deny rule */
+	PYXDP_DROP_SHORT_ETHERNET = 9, /* shorter than an Ethernet header with its tags */
+	PYXDP_DROP_VLAN_DEPTH = 10,    /* more than two VLAN tags */
+	PYXDP_DROP_SHORT_IP = 11,      /* truncated IP header, or a length field that contradicts the frame */
+	PYXDP_DROP_BAD_IP = 12,        /* wrong version, ihl < 5 */
+	PYXDP_DROP_EXTENSIONS = 13,    /* IPv6 extension headers: truncated, out of bounds, or more than eight */
+	PYXDP_DROP_SHORT_L4 = 14,      /* truncated transport header, tiny first fragment (RFC 1858) included */
+	PYXDP_DROP_BAD_FRAGMENT = 15,  /* a fragment that would overwrite the TCP header (RFC 1858, RFC 3128) */
+	PYXDP_DROP_CONTINUES = 16,     /* more Log and Pass rules met than PYXDP_MAX_CONTINUES */
+	PYXDP_DROP_INTERNAL = 17,      /* a map did not hold what another map said it would: damaged image */
+	PYXDP_LOG_SUPPRESSED = 18,     /* a Log event that the rate limit or a full ring left out */
 };
 
 /* pyxdp_control[0]. active is read once a run and changed by one aligned store. */
@@ -167,9 +167,9 @@ struct pyxdp_control {
 
 /* pyxdp_slots[slot]: what the half of every map holds. */
 struct pyxdp_slot {
-	__u64 generation;     /* counts applied policies; 0: never filled */
-	__u64 applied_ns;     /* CLOCK_REALTIME when it was filled */
-	__u32 range_shift;    /* 64 - number of address bits that index pyxdp_range_index */
+	__u64 generation;  /* counts applied policies; 0: never filled */
+	__u64 applied_ns;  /* CLOCK_REALTIME when it was filled */
+	__u32 range_shift; /* 64 - number of address bits that index pyxdp_range_index */
 	__u32 pad;
 	__u8 digest[PYXDP_DIGEST_LEN]; /* SHA-256 of the map image */
 };
@@ -179,8 +179,8 @@ struct pyxdp_ruleset {
 	__u32 words;      /* bit words per row without aggregate words; 0: not governed */
 	__u32 aggregates; /* aggregate words in front of a row: 0 when words == 1, else (words + 63) / 64 */
 	__u32 rule_base;  /* first entry in pyxdp_rules */
-	__u32 fields;     /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
-	__u32 row_base[PYXDP_FIELDS]; /* in pyxdp_rows: row of class 0; class k is at row_base + k * (aggregates + words) */
+	__u32 fields; /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
+	__u32 row_base[PYXDP_FIELDS]; /* row of class 0 in pyxdp_rows; class k: k * (aggregates + words) further */
 };
 
 /* pyxdp_rules[rule_base + n]. */
@@ -253,7 +253,7 @@ _Static_assert(sizeof(struct pyxdp_counter) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_name) == 376, "layout");
 _Static_assert(sizeof(struct pyxdp_endpoint) == 280, "layout");
 _Static_assert(sizeof(struct pyxdp_event) == 64, "layout");
-_Static_assert(PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT == PYXDP_RULESETS_PER_SLOT, "layout");
-_Static_assert(PYXDP_MAX_WORDS * PYXDP_WORD_BITS == PYXDP_MAX_RULES, "layout");
+_Static_assert(PYXDP_RULESETS_PER_SLOT == PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT, "layout");
+_Static_assert(PYXDP_MAX_RULES == PYXDP_MAX_WORDS * PYXDP_WORD_BITS, "layout");
 
 #endif

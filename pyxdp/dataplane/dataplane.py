@@ -92,7 +92,7 @@ class Dataplane:
             OperatorError: it is damaged, or belongs to another network namespace.
             BpfError: it can not be read.
         """
-        return read_state(self._layout, self._iptables)
+        return read_state(self._layout, self._iptables, netlink.devices())
 
     def apply(
         self,
@@ -121,8 +121,8 @@ class Dataplane:
             check_machine(self._layout.bpffs)
         with self._lock():
             with clock("read"):
-                state = self.read()
                 devices = {device.interface.name: device for device in netlink.devices()}
+                state = read_state(self._layout, self._iptables, devices.values())
             with clock("compile"):
                 check_interfaces((endpoint.interface for endpoint in policy.endpoints), devices)
                 image = _compiled(policy, state)

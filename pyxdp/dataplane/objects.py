@@ -5,18 +5,20 @@ Every method that changes something returns what undoes it. ``advance`` is calle
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.abi import AbiVersion, Limit
-from pyxdp.bpf import Map, Object, ObjectMap
-from pyxdp.dataplane.bpffs import make_folder, point, remove_tree, target_of
+from pyxdp.bpf import Map, Object, ObjectMap, Program
+from pyxdp.dataplane.bpffs import entries, make_folder, point, remove_tree, target_of
 from pyxdp.dataplane.code import PREFIX
 from pyxdp.dataplane.layout import PROGRAMS
 from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pyxdp import planner
@@ -80,20 +82,39 @@ class Objects:
         """Load the programs for one endpoint and pin them; what an interrupted attempt left is replaced."""
         folder = self._layout.programs(operation.instance)
         remove_tree(folder)
-        with self._opened() as obj, ExitStack() as reused:
-            for name, its_map in _maps(obj).items():
-                existing = Map.from_pin(self._layout.maps(operation.instance.object) / name)
-                its_map.reuse(reused.enter_context(existing))
-                if name in _HALVES:
-                    obj.rodata[f"{PREFIX}half_{name}"] = half_of(existing)
-            obj.rodata[f"{PREFIX}endpoint_number"] = operation.instance.endpoint
-            obj.rodata[f"{PREFIX}log_per_second"] = self._code.log_per_second
-            obj.load()
-            make_folder(folder)
-            for at, name in enumerate(PROGRAMS):
+        make_folder(folder)
+        with ExitStack() as stack:
+            for at, (name, program) in enumerate(self._loaded(operation.instance, stack)):
                 advance(at / len(PROGRAMS))
-                obj.programs[f"{PREFIX}{name}"].pin(folder / name)
+                program.pin(folder / name)
         return lambda: remove_tree(folder)
+
+    def _loaded(self, instance: planner.Instance, stack: ExitStack) -> list[tuple[str, Program]]:
+        """Load each program by itself, on as many CPUs as there are: the verifier is most of the time of an apply."""
+        maps = {pin.name: stack.enter_context(Map.from_pin(pin)) for pin in entries(self._layout.maps(instance.object))}
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            loading = {name: threads.submit(self._load_one, name, maps, instance.endpoint) for name in PROGRAMS}
+        opened = {name: stack.enter_context(it.result()) for name, it in loading.items() if not it.exception()}
+        for it in loading.values():
+            it.result()
+        return [(name, obj.programs[f"{PREFIX}{name}"]) for name, obj in opened.items()]
+
+    def _load_one(self, name: str, maps: Mapping[str, Map], endpoint: int) -> Object:
+        obj = self._opened()
+        try:
+            for program in obj.programs.values():
+                program.autoload = program.name == f"{PREFIX}{name}"
+            for map_name, its_map in _maps(obj).items():
+                if map_name in maps:
+                    its_map.reuse(maps[map_name])
+            for map_name in _HALVES:
+                obj.rodata[f"{PREFIX}half_{map_name}"] = half_of(maps[map_name])
+            obj.rodata[f"{PREFIX}endpoint_number"] = endpoint
+            obj.rodata[f"{PREFIX}log_per_second"] = self._code.log_per_second
+            return obj.load()
+        except BaseException:
+            obj.close()
+            raise
 
     def remove_programs(self, operation: planner.RemovePrograms) -> None:
         """Remove the pins of one endpoint's programs."""

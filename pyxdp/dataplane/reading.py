@@ -6,7 +6,7 @@ import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
-from pyxdp import netlink, planner
+from pyxdp import planner
 from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode, decode_array, sizeof
 from pyxdp.bpf import Link, Map, Program
 from pyxdp.dataplane.bpffs import entries, target_of
@@ -16,20 +16,28 @@ from pyxdp.errors import MapIncompatibleError, OperatorError
 from pyxdp.xtables import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pyxdp.dataplane.layout import Layout
+    from pyxdp.netlink import Device
     from pyxdp.xtables import Iptables
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
 _VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
 _BUILD: Final = "build-"
+#: Maps without which an object can not be read back.
+_MAPS: Final = {*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS, "control", "slots", "endpoints", "reasons"}
 
 
-def read_state(layout: Layout, iptables: Iptables) -> planner.State:
+def read_state(layout: Layout, iptables: Iptables, devices: Iterable[Device]) -> planner.State:
     """Read everything.
+
+    Args:
+        layout: where the pins are.
+        iptables: reads the rules.
+        devices: of this network namespace, as they are now.
 
     Raises:
         OperatorError: what is there is damaged, or belongs to another network namespace.
@@ -39,7 +47,7 @@ def read_state(layout: Layout, iptables: Iptables) -> planner.State:
     objects = _objects(layout)
     outside = planner.State(
         objects=objects,
-        links=_links(layout, objects),
+        links=_links(layout, objects, devices),
         programs=_shown_programs(layout),
         rules=_rules(layout, iptables),
     )
@@ -62,9 +70,9 @@ def _objects(layout: Layout) -> dict[int, planner.LoadedObject]:
 
 
 def _object(folder: Path) -> planner.LoadedObject:
-    """One object; without its mark it is what an interrupted apply left, and good for nothing."""
+    """One object; without its mark or a map it is what an interrupted apply left, or damaged, and good for nothing."""
     marks = [entry.name.removeprefix(_BUILD) for entry in entries(folder) if entry.name.startswith(_BUILD)]
-    if not marks:
+    if not marks or not {pin.name for pin in entries(folder / "maps")} >= _MAPS:
         return planner.LoadedObject("")
     complete = (it for it in entries(folder / "programs") if {pin.name for pin in entries(it)} >= set(PROGRAMS))
     endpoints = frozenset(int(it.name) for it in complete)
@@ -74,15 +82,14 @@ def _object(folder: Path) -> planner.LoadedObject:
 def _capacities(maps: Path) -> dict[str, int]:
     found = {}
     for name in (*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS):
-        if (maps / name).exists():
-            with Map.from_pin(maps / name) as its_map:
-                found[name] = half_of(its_map) if name in planner.ENTRY_BYTES else its_map.info.max_entries
+        with Map.from_pin(maps / name) as its_map:
+            found[name] = half_of(its_map) if name in planner.ENTRY_BYTES else its_map.info.max_entries
     return found
 
 
 def _with_policy(layout: Layout, outside: planner.State, current: int) -> planner.State:
     loaded, maps = outside.objects.get(current), layout.maps(current)
-    if loaded is None or not loaded.build or len(loaded.capacities) < len(planner.ENTRY_BYTES):
+    if loaded is None or not loaded.build:
         message = f"the pins in {layout.base} are damaged: object {current} is not complete"
         raise OperatorError(message, hint="remove them with: pyxdp delete; then apply again")
     (control,), slots = _records(maps / "control", Control), _records(maps / "slots", Slot)
@@ -126,11 +133,11 @@ def _table(pin: Path, slot: int) -> bytes:
         return its_map.read(slot * half, half).rstrip(b"\0")
 
 
-def _links(layout: Layout, objects: Mapping[int, planner.LoadedObject]) -> dict[str, planner.XdpLink]:
-    if not entries(layout.links):
-        return {}
+def _links(
+    layout: Layout, objects: Mapping[int, planner.LoadedObject], devices: Iterable[Device]
+) -> dict[str, planner.XdpLink]:
     instances = _instances_by_program(layout, objects)
-    running = {it.interface.index: it.xdp.program_id for it in netlink.devices() if it.xdp}
+    running = {it.interface.index: it.xdp.program_id for it in devices if it.xdp}
     links = {}
     for name in link_names(layout):
         with Link.from_pin(layout.link(name)) as link:

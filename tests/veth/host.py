@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pyxdp import netlink
 from pyxdp.dataplane import Dataplane
@@ -18,7 +17,7 @@ from pyxdp.resolver import resolve
 from pyxdp.xtables import Iptables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pyxdp.dataplane import Report, Status, Step
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tests.lab.network import Interface, Namespace
 
 Transport = Literal["tcp", "udp"]
+Rules: TypeAlias = "Sequence[Mapping[str, object]]"
 
 NODE = "host"
 #: How long a packet that should not arrive is waited for, in seconds.
@@ -43,7 +43,7 @@ spec: {{node: {NODE}, interfaceName: "{interface}"}}
 """
 
 
-def untracked(name: str, *, ingress: list[dict[str, object]], egress: list[dict[str, object]], order: int = 10) -> str:
+def untracked(name: str, *, ingress: Rules, egress: Rules, order: int = 10) -> str:
     """A doNotTrack policy for every host endpoint; rules as in YAML."""
     document = {
         "apiVersion": "projectcalico.org/v3",
@@ -58,6 +58,16 @@ def untracked(name: str, *, ingress: list[dict[str, object]], egress: list[dict[
             "ingress": ingress,
             "egress": egress,
         },
+    }
+    return f"\n---\n{json.dumps(document)}\n"
+
+
+def network_set(name: str, nets: list[str]) -> str:
+    document = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "GlobalNetworkSet",
+        "metadata": {"name": name, "labels": {"set": name}},
+        "spec": {"nets": nets},
     }
     return f"\n---\n{json.dumps(document)}\n"
 
@@ -98,10 +108,12 @@ class Host:
         with self.space.entered():
             return resolve(loads(manifest).resources, NODE, netlink.interfaces())
 
-    def apply(self, manifest: str, *, dry_run: bool = False, on_progress: Callable[[Step], None] | None = None) -> Report:
+    def apply(
+        self, manifest: str, *, dry_run: bool = False, on_progress: Callable[[Step], None] = lambda _: None
+    ) -> Report:
         policy = self.resolve(manifest)
         with self.space.entered():
-            return self.dataplane().apply(policy, dry_run=dry_run, on_progress=on_progress or (lambda _: None))
+            return self.dataplane().apply(policy, dry_run=dry_run, on_progress=on_progress)
 
     def delete(self) -> None:
         with self.space.entered():
@@ -190,6 +202,36 @@ def _exchange(transport: Transport, client: socket.socket, server: socket.socket
 
 
 def ping(end: Interface, target: str) -> bool:
-    done = subprocess.run(["true"], check=True)
-    done = end.namespace.run("ping", "-c", "1", "-W", "1", target, check=False)
-    return done.returncode == 0
+    """Whether an ICMP or ICMPv6 echo request is answered."""
+    version = ip_address(target).version
+    family, protocol = (socket.AF_INET, 1) if version == 4 else (socket.AF_INET6, 58)
+    request, reply = (8, 0) if version == 4 else (128, 129)
+    message = bytes([request, 0, 0, 0, 0x12, 0x34, 0, 1])
+    with end.namespace.entered():
+        made = socket.socket(family, socket.SOCK_RAW, protocol)
+    with made:
+        made.settimeout(SILENCE)
+        made.sendto(message[:2] + checksum(message).to_bytes(2, "big") + message[4:], (target, 0))
+        try:
+            while True:
+                data = made.recv(256)[20 if version == 4 else 0 :]
+                if data[0] == reply and data[4:6] == message[4:6]:
+                    return True
+        except TimeoutError:
+            return False
+
+
+def checksum(data: bytes) -> int:
+    """Internet checksum (RFC 1071) of an even number of bytes."""
+    total = sum(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def tcp_frame(source: str, destination: str, port: int) -> bytes:
+    """A TCP SYN over IPv4 in an Ethernet frame, to be judged by a program; checksums are zero."""
+    ethernet = bytes(12) + b"\x08\x00"
+    ip = b"\x45\0\0\x28" + bytes(4) + b"\x40\x06\0\0" + ip_address(source).packed + ip_address(destination).packed
+    tcp = (40000).to_bytes(2, "big") + port.to_bytes(2, "big") + bytes(8) + b"\x50\x02" + bytes(6)
+    return ethernet + ip + tcp

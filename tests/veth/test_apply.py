@@ -1,0 +1,433 @@
+"""apply, delete and status: idempotent, careful with what others own, clear about what is missing."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyxdp.bpf import Map, Object
+from pyxdp.dataplane import Dataplane
+from pyxdp.errors import (
+    AttachError,
+    BusyError,
+    CapacityError,
+    OperatorError,
+    PyxdpError,
+    UnknownInterfaceError,
+    UnsupportedPolicyError,
+    XtablesError,
+)
+from tests.lab.mounts import mount, unmount
+from tests.lab.network import connect
+from tests.veth.host import NODE, Host, endpoint, network_set, service, untracked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.lab.network import Interface, Namespace
+
+
+def traces(host: Host) -> dict[str, object]:
+    """Everything that pyxdp could have left."""
+    tools = [f"{tool}-{variant}-save" for tool in ("iptables", "ip6tables") for variant in ("nft", "legacy")]
+    rules = [line for tool in tools for line in host.space.run(tool).stdout.splitlines() if "PYXDP" in line]
+    pins = sorted(str(path.relative_to(host.bpffs)) for path in host.bpffs.rglob("*"))
+    return {"rules": rules, "net": host.space.run("bpftool", "-j", "net").stdout, "pins": pins}
+
+
+NOTHING: dict[str, object] = {"rules": [], "pins": []}
+
+
+def test_delete_leaves_nothing(host: Host) -> None:
+    before = traces(host)
+    assert {key: before[key] for key in NOTHING} == NOTHING
+    host.apply(endpoint(host.end.name) + service(6379))
+    assert traces(host)["pins"]
+    host.delete()
+    assert traces(host) == before
+    host.delete()
+    assert traces(host) == before
+
+
+def test_a_second_apply_plans_nothing(host: Host) -> None:
+    manifest = endpoint(host.end.name) + service(6379)
+    first = host.apply(manifest)
+    assert first.plan.switches
+    assert [it.mode for it in first.attachments] == ["native"]
+    before = host.status()
+    again = host.apply(manifest)
+    assert not again.plan
+    assert again.attachments == first.attachments
+    assert host.status() == before
+    assert not before.drift
+
+
+def test_a_dry_run_changes_nothing(host: Host) -> None:
+    before = traces(host)
+    report = host.apply(endpoint(host.end.name) + service(6379), dry_run=True)
+    assert report.dry_run
+    assert report.plan.switches
+    assert traces(host) == before
+    assert host.apply(endpoint(host.end.name) + service(6379)).plan.as_json()[0] == report.plan.as_json()[0]
+
+
+def test_every_kind_of_drift_is_repaired(host: Host) -> None:
+    manifest = endpoint(host.end.name) + service(6379)
+    host.apply(manifest)
+    current = (host.bpffs / "pyxdp/v1/maps").readlink().parts[1]
+    base = host.bpffs / "pyxdp/v1"
+
+    def corrupt() -> None:
+        with Map.from_pin(base / "maps/rules") as rules:
+            active = host.status().active
+            rules.write(active * rules.info.max_entries // 2, b"\1" * 16)
+
+    def iptables(tool: str, *arguments: str) -> Callable[[], object]:
+        return lambda: host.space.run(tool, "-t", "raw", *arguments)
+
+    damages: list[tuple[Callable[[], object], str]] = [
+        (iptables("iptables", "-F", "PYXDP-OUTPUT"), "UpdateRules"),
+        (iptables("ip6tables", "-D", "PREROUTING", "-j", "PYXDP-PREROUTING"), "UpdateRules"),
+        ((base / "links" / host.end.name).unlink, "AttachXdp"),
+        ((base / "programs" / host.end.name).unlink, "PointPrograms"),
+        ((base / f"objects/{current}/programs/0/in_deny").unlink, "LoadPrograms"),
+        (partial((base / "objects/77/maps").mkdir, parents=True), "RemoveObject"),
+    ]
+    for damage, repair in damages:
+        damage()
+        assert host.status().drift, repair
+        kinds = [type(operation).__name__ for operation in host.apply(manifest).plan.operations]
+        assert repair in kinds
+        assert not host.status().drift, repair
+        assert host.can_talk("tcp", 6379)
+    corrupt()
+    assert host.apply(manifest).plan.switches
+    assert not host.apply(manifest).plan
+
+
+def test_a_policy_that_does_not_fit_makes_the_maps_grow(host: Host) -> None:
+    host.apply(endpoint(host.end.name) + service(7000, "Deny"))
+    assert not host.can_talk("udp", 7000)
+    nets = [f"11.{n >> 8 & 255}.{n & 255}.{n * n * 7919 % 65521 % 255}" for n in range(1, 5000)]
+    big = network_set("many", nets) + untracked(
+        "big", ingress=[{"action": "Deny", "source": {"selector": "set == 'many'"}}], egress=[]
+    )
+    grown = host.apply(endpoint(host.end.name) + service(7000, "Deny") + big)
+    kinds = [type(operation).__name__ for operation in grown.plan.operations]
+    assert {"CreateObject", "CopyMaps", "MoveLink", "RemoveObject"} <= set(kinds)
+    assert "AttachXdp" not in kinds
+    assert not host.can_talk("udp", 7000)
+    assert [it.packets for it in host.status().rules if it.packets] == [2]
+    assert not host.apply(endpoint(host.end.name) + service(7000, "Deny") + big).plan
+    host.delete()
+    assert {key: traces(host)[key] for key in NOTHING} == NOTHING
+
+
+def test_all_interfaces_of_a_wildcard(host: Host, netns: Callable[[], Namespace]) -> None:
+    second, other = connect(host.space, netns(), subnet=1)
+    report = host.apply(endpoint("*") + service(7000, "Deny"))
+    assert {it.interface for it in report.attachments} >= {host.end.name, second.name}
+    assert not host.can_talk("tcp", 7000)
+    two = Host(second, other, host.bpffs)
+    assert not two.can_talk("tcp", 7000)
+    assert two.reason("DROP_POLICY", interface=second.name) > 0
+    report = host.apply(endpoint(host.end.name) + service(7000, "Deny"))
+    assert {it.interface for it in report.attachments} == {host.end.name}
+    assert two.can_talk("tcp", 7000)
+    assert not host.can_talk("tcp", 7000)
+
+
+def test_an_interface_found_by_expected_ips(host: Host) -> None:
+    manifest = f"""
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {{name: by-address}}
+spec: {{node: {NODE}, expectedIPs: ["{host.end.ipv4}"]}}
+"""
+    report = host.apply(manifest + service(7000, "Deny"))
+    assert [(it.interface, it.host_endpoint) for it in report.attachments] == [(host.end.name, "by-address")]
+    assert not host.can_talk("tcp", 7000)
+
+
+def test_an_interface_that_is_made_again(host: Host) -> None:
+    manifest = endpoint(host.end.name) + service(7000, "Deny")
+    host.apply(manifest)
+    end, peer = remake(host)
+    again = Host(end, peer, host.bpffs)
+    assert again.status().endpoints[0].attachment.mode == "none"
+    # Rules go by name: until the next apply the raw table denies.
+    assert not again.can_talk("tcp", 7000)
+    kinds = [type(operation).__name__ for operation in again.apply(manifest).plan.operations]
+    assert kinds == ["AttachXdp"]
+    assert again.status().endpoints[0].ifindex == end.ifindex
+    assert not again.can_talk("tcp", 7000)
+    assert not again.apply(manifest).plan
+
+
+def remake(host: Host) -> tuple[Interface, Interface]:
+    """Delete the pair and make it again with the same name."""
+    with host.space.links() as ip:
+        ip.link("del", index=host.end.ifindex)
+    ends = connect(host.space, host.peer.namespace)
+    with host.space.links() as ip:
+        ip.link("set", index=ends[0].ifindex, state="down")
+        ip.link("set", index=ends[0].ifindex, ifname=host.end.name)
+        ip.link("set", index=ends[0].ifindex, state="up")
+        ip.neigh("replace", dst=ends[1].ipv4, lladdr=ends[1].mac, ifindex=ends[0].ifindex, state="permanent")
+        ip.flush_addr(index=ends[0].ifindex)
+        ip.addr("add", index=ends[0].ifindex, address=ends[0].ipv4, prefixlen=24)
+    return replace(ends[0], name=host.end.name), ends[1]
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_a_foreign_program_is_never_replaced(host: Host, bpf_object: Callable[[str], Path], mode: str) -> None:
+    with host.space.entered(), Object.open(bpf_object("basic")) as obj:
+        program = obj.load().programs["drop"]
+        with program.attach_xdp(host.end.ifindex, mode) as link:  # type: ignore[arg-type]
+            with pytest.raises(AttachError) as caught:
+                host.apply(endpoint(host.end.name) + service(6379))
+            assert link.info.program_id == program.info.id
+            assert f"'drop' (id {program.info.id})" in str(caught.value)
+            assert host.end.name in str(caught.value)
+            assert caught.value.errno == errno.EBUSY
+            assert caught.value.hint
+    assert {key: traces(host)[key] for key in NOTHING} == NOTHING
+    assert host.apply(endpoint(host.end.name) + service(6379)).plan
+
+
+def test_generic_where_the_driver_refuses(host: Host) -> None:
+    # veth refuses native XDP while its peer may send frames that do not fit a page.
+    with host.peer.namespace.links() as ip:
+        ip.link("set", index=host.peer.ifindex, mtu=9000)
+    report = host.apply(endpoint(host.end.name) + service(7000, "Deny"))
+    (attachment,) = report.attachments
+    assert attachment.mode == "generic"
+    assert attachment.reason.startswith("driver veth: ")
+    assert not host.can_talk("tcp", 7000)
+    assert host.status().endpoints[0].attachment == attachment
+    assert not host.apply(endpoint(host.end.name) + service(7000, "Deny")).plan
+
+
+def test_a_tunnel_has_no_native_xdp(host: Host) -> None:
+    with host.space.links() as ip:
+        ip.link("add", ifname="br.7", kind="bridge")
+    (attachment,) = host.apply(endpoint("br.7") + service(7000, "Deny")).attachments
+    assert (attachment.mode, attachment.reason) == ("generic", "driver bridge: no native XDP (error 95)")
+    assert (host.bpffs / "pyxdp/v1/links/br@7").exists()
+    assert not host.apply(endpoint("br.7") + service(7000, "Deny")).plan
+
+
+def test_rules_move_to_the_other_variant(host: Host) -> None:
+    manifest = endpoint(host.end.name) + service(7000, "Deny")
+    host.variant = "legacy"
+    host.apply(manifest)
+    assert all("legacy" in table for table in host.status().raw_tables)
+    host.variant = "nft"
+    host.apply(manifest)
+    assert all("nft" in table for table in host.status().raw_tables)
+    assert len(host.status().raw_tables) == 2
+    assert not host.can_talk("tcp", 7000)
+    host.variant = None
+    host.delete()
+    assert {key: traces(host)[key] for key in NOTHING} == NOTHING
+
+
+def test_names_can_change_without_a_switch(host: Host) -> None:
+    host.apply(endpoint(host.end.name, "one") + service(6379))
+    plan = host.apply(endpoint(host.end.name, "two") + service(6379)).plan
+    assert [type(operation).__name__ for operation in plan.operations] == ["WriteEndpoints"]
+    assert host.status().endpoints[0].attachment.host_endpoint == "two"
+
+
+def test_a_policy_without_endpoints_enforces_nothing(host: Host) -> None:
+    host.apply(endpoint(host.end.name) + service(7000, "Deny"))
+    report = host.apply(service(7000, "Deny"))
+    assert report.attachments == ()
+    assert host.can_talk("tcp", 7000)
+    assert host.status().endpoints == ()
+    assert traces(host)["rules"] == []
+    assert not host.apply(service(7000, "Deny")).plan
+
+
+# -- what is missing --
+
+
+def refused(host: Host, manifest: str | None = None) -> PyxdpError:
+    """The error of an apply that must change nothing."""
+    before = traces(host)
+    with pytest.raises(PyxdpError) as caught:
+        host.apply(manifest or endpoint(host.end.name) + service(6379))
+    assert traces(host) == before
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_missing_interface(host: Host) -> None:
+    policy = host.resolve(endpoint(host.end.name) + service(6379))
+    with host.space.links() as ip:
+        ip.link("del", index=host.end.ifindex)
+    with host.space.entered(), pytest.raises(UnknownInterfaceError, match=host.end.name) as caught:
+        host.dataplane().apply(policy)
+    assert caught.value.hint
+
+
+def test_an_interface_replaced_between_resolve_and_apply(host: Host) -> None:
+    policy = host.resolve(endpoint(host.end.name) + service(6379))
+    remake(host)
+    with host.space.entered(), pytest.raises(OperatorError, match="was replaced meanwhile"):
+        host.dataplane().apply(policy)
+
+
+def test_what_is_not_enforced_is_refused(host: Host) -> None:
+    stateful = service(6379).replace('"doNotTrack": true, ', "")
+    host.apply(endpoint(host.end.name) + service(7000, "Deny"))
+    error = refused(host, endpoint(host.end.name) + stateful)
+    assert isinstance(error, UnsupportedPolicyError)
+    assert not host.can_talk("tcp", 7000)
+
+
+def test_no_bpffs(host: Host, tmp_path: Path) -> None:
+    host.bpffs = tmp_path
+    error = refused(host)
+    assert isinstance(error, OperatorError)
+    assert f"no bpffs is mounted at {tmp_path}" in str(error)
+    assert "mount -t bpf" in error.hint
+    with host.space.entered():
+        assert not Dataplane(tmp_path / "missing").status().applied
+
+
+def test_a_read_only_bpffs(host: Host, tmp_path: Path) -> None:
+    mount("bpf", tmp_path, "bpf", 1)  # MS_RDONLY
+    try:
+        host.bpffs = tmp_path
+        assert "not writable" in str(refused(host))
+    finally:
+        unmount(tmp_path)
+
+
+def test_no_iptables(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = traces(host)
+    monkeypatch.setattr("pyxdp.xtables.iptables._search_path", lambda: str(tmp_path))
+    with pytest.raises(XtablesError, match="not installed"):
+        host.apply(endpoint(host.end.name) + service(6379))
+    monkeypatch.undo()
+    assert traces(host) == before
+
+
+def test_no_privileges(host: Host) -> None:
+    """As nobody, in a child: one clear line, nothing changed."""
+    host.apply(endpoint(host.end.name) + service(6379))
+    before = traces(host)
+    policy = host.resolve(endpoint(host.end.name) + service(6380))
+    reader, writer = os.pipe()
+    with host.space.entered():
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setuid(65534)
+            with os.fdopen(writer, "w") as out:
+                try:
+                    host.dataplane().apply(policy)
+                except PyxdpError as error:
+                    out.write(f"{error}|{error.hint}")
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert re.fullmatch(r"[^\n|]*capabilities[^\n|]*\|run as root[^\n]*", told.read())
+    os.waitpid(child, 0)
+    assert traces(host) == before
+
+
+def test_the_pins_of_another_network_namespace(host: Host, netns: Callable[[], Namespace]) -> None:
+    host.apply(endpoint(host.end.name) + service(6379))
+    with netns().entered(), pytest.raises(OperatorError, match="another network namespace"):
+        Dataplane(host.bpffs).status()
+
+
+def test_damaged_pins_can_be_deleted(host: Host) -> None:
+    host.apply(endpoint(host.end.name) + service(6379))
+    (host.bpffs / "pyxdp/v1/maps/rows").unlink()
+    error = refused(host)
+    assert "damaged" in str(error)
+    assert "pyxdp delete" in error.hint
+    host.delete()
+    assert {key: traces(host)[key] for key in NOTHING} == NOTHING
+
+
+def test_more_interfaces_than_numbers(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyxdp.dataplane.dataplane._MAX_COUNTERS", 3)
+    error = refused(host)
+    assert isinstance(error, CapacityError)
+    assert error.limit == 3
+
+
+# -- two at once --
+
+
+def test_one_waits_for_the_other(host: Host) -> None:
+    policies = [host.resolve(endpoint(host.end.name) + service(port)) for port in (6379, 6380)]
+    started, waited = threading.Event(), threading.Event()
+    reports = []
+
+    def second() -> None:
+        with host.space.entered():
+            dataplane = Dataplane(host.bpffs, lock_timeout=60, on_wait=waited.set)
+            reports.append(dataplane.apply(policies[1]))
+
+    thread = threading.Thread(target=second)
+
+    def on_progress(_: object) -> None:
+        if not started.is_set():
+            started.set()
+            thread.start()
+            assert waited.wait(30)
+
+    with host.space.entered():
+        host.dataplane().apply(policies[0], on_progress=on_progress)
+    thread.join()
+    assert len(reports) == 1
+    assert {it.policy for it in host.status().rules if it.tier} == {"allow-6380"}
+    assert not host.apply(endpoint(host.end.name) + service(6380)).plan
+
+
+def test_a_lock_that_is_never_freed(host: Host) -> None:
+    folder = os.open(host.bpffs, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        policy = host.resolve(endpoint(host.end.name) + service(6379))
+        with host.space.entered(), pytest.raises(BusyError, match="another pyxdp") as caught:
+            Dataplane(host.bpffs, lock_timeout=0.1).apply(policy)
+        assert caught.value.hint
+    finally:
+        os.close(folder)
+
+
+def test_many_at_once(host: Host) -> None:
+    """Whoever comes last wins; nothing is mixed."""
+    policies = {port: host.resolve(endpoint(host.end.name) + service(port)) for port in range(6379, 6383)}
+    failures: list[Exception] = []
+
+    def run(port: int) -> None:
+        try:
+            with host.space.entered():
+                Dataplane(host.bpffs, lock_timeout=120).apply(policies[port])
+        except (PyxdpError, OSError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(port,)) for port in policies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    (name,) = {it.policy for it in host.status().rules if it.tier}
+    assert not host.apply(endpoint(host.end.name) + service(int(name.split("-")[1]))).plan

@@ -93,4 +93,10 @@ def _name(rule: RuleRef | None) -> str:
     return "none" if rule is None else f"{rule.tier}/{rule.policy}/{rule.number}"
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"evaluator": EvaluatorEngine}
+def _programs() -> Engine:
+    from tests.verdicts.programs import ProgramsEngine  # noqa: PLC0415 -- the evaluator's tests run without libbpf
+
+    return ProgramsEngine()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"evaluator": EvaluatorEngine, "programs": _programs}

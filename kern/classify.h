@@ -24,9 +24,9 @@ struct rows {
 static __always_inline __u32 lowest_bit(__u64 bits)
 {
 	static const __u8 position[64] = {
-		0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,	62, 55, 59, 36, 53, 51,
-		43, 22, 45, 39, 33, 30, 24, 18, 12, 5,	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21,
-		44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
+		0,  1,  48, 2,  57, 49, 28, 3,  61, 58, 50, 42, 38, 29, 17, 4,  62, 55, 59, 36, 53, 51,
+		43, 22, 45, 39, 33, 30, 24, 18, 12, 5,  63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21,
+		44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,  13, 8,  7,  6,
 	};
 
 	return position[((bits & -bits) * 0x03f79d71b4cb0a89ULL) >> 58];
@@ -78,8 +78,7 @@ static __always_inline void find_rows(struct rows *rows, const struct flow *flow
 
 	find_row(rows, PYXDP_FIELD_REMOTE,
 		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0);
-	find_row(rows, PYXDP_FIELD_LOCAL,
-		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(slot, flow, local) : 0);
+	find_row(rows, PYXDP_FIELD_LOCAL, restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(slot, flow, local) : 0);
 	find_row(rows, PYXDP_FIELD_SERVICE,
 		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0);
 	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0);
@@ -119,7 +118,8 @@ __noinline __u32 pyxdp_match_from_word(__u32 remote, __u32 local, __u32 service,
 			break;
 		words = i * PYXDP_WORD_BITS;
 		if (first_word > words)
-			candidates = first_word - words < PYXDP_WORD_BITS ? candidates & ~0ULL << (first_word - words) : 0;
+			candidates =
+				first_word - words < PYXDP_WORD_BITS ? candidates & ~0ULL << (first_word - words) : 0;
 		words += aggregates;
 		rule = pyxdp_match_in_words(remote + words, local + words, service + words, sport + words, candidates);
 		if (rule != NO_RULE)

@@ -15,9 +15,9 @@
 
 struct cursor {
 	struct xdp_md *xdp;
-	void *start;	/* XDP: first byte of the frame */
+	void *start;    /* XDP: first byte of the frame */
 	void *position; /* XDP: next byte */
-	void *end;	/* XDP: behind the last byte */
+	void *end;      /* XDP: behind the last byte */
 	struct __sk_buff *skb;
 	__u32 offset; /* skb: next byte, counted from the network header */
 };

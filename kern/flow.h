@@ -17,12 +17,12 @@ struct address {
 struct flow {
 	struct address source;
 	struct address destination;
-	__u32 service;	  /* enum pyxdp_service << 16 | destination port, ICMP type << 8 | code, or protocol number */
-	__u32 length;	  /* bytes, see struct pyxdp_counter */
-	__u16 sport;	  /* host order; 0 without ports */
-	__u8 family;	  /* 4 or 6 */
-	__u8 protocol;	  /* of the transport header */
-	bool has_ports;	  /* sport is a port of this packet */
+	__u32 service;    /* enum pyxdp_service << 16 | destination port, ICMP type << 8 | code, or protocol number */
+	__u32 length;     /* bytes, see struct pyxdp_counter */
+	__u16 sport;      /* host order; 0 without ports */
+	__u8 family;      /* 4 or 6 */
+	__u8 protocol;    /* of the transport header */
+	bool has_ports;   /* sport is a port of this packet */
 	bool is_fragment; /* not the first fragment: neither ports nor ICMP type are known */
 };
 

@@ -44,7 +44,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, PYXDP_SLOTS * PYXDP_RULESETS_PER_SLOT);
+	__uint(max_entries, PYXDP_SLOTS *PYXDP_RULESETS_PER_SLOT);
 	__type(key, __u32);
 	__type(value, struct pyxdp_ruleset);
 } pyxdp_rulesets SEC(".maps");

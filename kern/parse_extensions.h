@@ -26,10 +26,10 @@ struct extension_header {
 
 /* Result of the walk; fits a register, because that is all that a global function can return. */
 struct extensions {
-	__u8 reason;	       /* PYXDP_PASS_ALLOWED, or the packet's final reason */
-	__u8 protocol;	       /* of the header behind the chain */
+	__u8 reason;           /* PYXDP_PASS_ALLOWED, or the packet's final reason */
+	__u8 protocol;         /* of the header behind the chain */
 	__u16 fragment_offset; /* in units of 8 bytes; 0: whole, or the first fragment */
-	__u32 length;	       /* of the chain in bytes */
+	__u32 length;          /* of the chain in bytes */
 };
 
 union packed_extensions {

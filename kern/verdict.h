@@ -17,8 +17,8 @@ enum effect {
 
 /* Fits a register, because that is all that a global function can return. */
 struct judgement {
-	__u8 verdict;	/* enum pyxdp_verdict */
-	__u8 reason;	/* enum pyxdp_reason */
+	__u8 verdict;   /* enum pyxdp_verdict */
+	__u8 reason;    /* enum pyxdp_reason */
 	__u8 continued; /* Log and Pass rules met on the way */
 	__u8 pad;
 	__u32 counter; /* identity of the deciding rule; valid with a verdict of ALLOW, DENY or FAILSAFE */
@@ -66,8 +66,8 @@ static __always_inline __u32 active_slot(void)
 static __always_inline const struct pyxdp_ruleset *ruleset_of(__u32 slot, enum pyxdp_class class,
 							      enum pyxdp_direction direction)
 {
-	__u32 index = slot * PYXDP_RULESETS_PER_SLOT + pyxdp_endpoint_number * PYXDP_RULESETS_PER_ENDPOINT +
-		      class * 2 + direction;
+	__u32 index = slot * PYXDP_RULESETS_PER_SLOT + pyxdp_endpoint_number * PYXDP_RULESETS_PER_ENDPOINT + class * 2 +
+		      direction;
 	const struct pyxdp_ruleset *ruleset = bpf_map_lookup_elem(&pyxdp_rulesets, &index);
 
 	return ruleset && ruleset->words ? ruleset : NULL;

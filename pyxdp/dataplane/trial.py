@@ -1,0 +1,86 @@
+"""The programs on a map image, without pins and interfaces: for asking what they would do with a packet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.abi import Limit, Slot, encode
+from pyxdp.bpf import Object
+from pyxdp.dataplane.code import PREFIX
+from pyxdp.errors import CapacityError
+from pyxdp.planner import ENTRY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+    from pyxdp.bpf import TestRun
+    from pyxdp.compiler import MapImage
+
+#: Entries of one slot, enough for policies of some thousand rules; a larger image says what it needs.
+DEFAULT_CAPACITIES: Final = {"rules": 4096, "rows": 65_536, "pages": 262_144, "ranges": 4096, "range_index": 8192}
+
+
+class Trial:
+    """One instance of the programs; endpoint 0 is whichever one it is given. Use as a context manager.
+
+    Args:
+        code: the BPF object.
+        capacities: entries of one slot of each map.
+        counters: entries of the counter map.
+    """
+
+    def __init__(
+        self, code: bytes, *, capacities: Mapping[str, int] = DEFAULT_CAPACITIES, counters: int = 4096
+    ) -> None:
+        self._capacities = {"rulesets": int(Limit.RULESETS_PER_SLOT), **capacities}
+        self._slot = 0
+        self.object = Object.open(code, name="pyxdp")
+        try:
+            for name, entries in capacities.items():
+                self.object.maps[f"{PREFIX}{name}"].max_entries = entries * Limit.SLOTS
+                self.object.rodata[f"{PREFIX}half_{name}"] = entries
+            self.object.maps[f"{PREFIX}counters"].max_entries = counters
+            self.object.load()
+        except BaseException:
+            self.object.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.object.close()
+
+    def fill(self, image: MapImage, interface: str) -> None:
+        """Judge from now on by this image, as if on this interface.
+
+        Raises:
+            CapacityError: the image does not fit.
+        """
+        self._slot ^= 1
+        for name, table in image.tables.items():
+            content = self._rulesets(table, image.endpoints.get(interface)) if name == "rulesets" else table
+            half = self._capacities[name]
+            needed = -(-len(content) // ENTRY_BYTES[name])
+            if needed > half:
+                raise CapacityError(f"trial: {name}", needed=needed, limit=half)
+            self.object.maps[f"{PREFIX}{name}"].write(self._slot * half, content)
+        header = Slot(1, 0, image.range_shift, image.digest)
+        self.object.maps[f"{PREFIX}slots"].write(self._slot, encode(header))
+        self.object.maps[f"{PREFIX}control"].store_u32(0, self._slot)
+
+    def run(self, program: str, frame: bytes, *, repeat: int = 1) -> TestRun:
+        """Run a program (``xdp``, ``in_allow``, ``in_deny``, ``out_allow``, ``out_deny``) on a frame."""
+        return self.object.programs[f"{PREFIX}{program}"].test_run(frame, repeat=repeat)
+
+    def packets(self, count: int) -> list[int]:
+        """Return how many packets each of the first ``count`` identities has decided or logged so far."""
+        return [sums[0] for sums in self.object.maps[f"{PREFIX}counters"].read_sums(0, count)] if count else []
+
+    @staticmethod
+    def _rulesets(table: bytes, endpoint: int | None) -> bytes:
+        """Return the table with one endpoint only, as number 0."""
+        width = ENTRY_BYTES["rulesets"] * Limit.RULESETS_PER_ENDPOINT
+        return bytes(width) if endpoint is None else table[endpoint * width : (endpoint + 1) * width]

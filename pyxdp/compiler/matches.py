@@ -73,16 +73,20 @@ class _PortChoice:
 
 
 def matches_of(rule: EffectiveRule) -> tuple[Match, ...]:
-    """Return conjunctions of which at least one holds exactly when the rule matches; none if it never can."""
+    """Return conjunctions of which at least one holds exactly when the rule matches; none if it never can.
+
+    Those that do not depend on ports come first: where one of them holds, the rule matches a later fragment for certain.
+    """
     protocols = PROTOCOLS if rule.protocol is None else frozenset({rule.protocol.number})
     if rule.notProtocol is not None:
         protocols -= {rule.notProtocol.number}
-    return tuple(
+    matches = (
         match
         for source in _choices(rule.source)
         for destination in _choices(rule.destination)
         for match in _conjunctions(rule, protocols & source.protocols & destination.protocols, source, destination)
     )
+    return tuple(sorted(matches, key=lambda match: match.by_ports))
 
 
 def _conjunctions(
@@ -137,19 +141,23 @@ def _one_of(ports: PortMatch) -> Iterator[_PortChoice]:
 
 
 def _other_than(ports: PortMatch) -> Iterator[_PortChoice]:
-    """Yield the disjoint ways not to be one of the ports.
+    """Yield the ways not to be one of the ports.
 
     Not to be a named port is: another protocol than any that the name has; the protocol, but another port; or protocol
-    and port, but an address that does not have them under this name.
+    and port, but an address that does not have them under this name. An address that has none of them needs no look at
+    the port.
     """
     excluded = _intervals(ports)
-    members: dict[int, list[int]] = defaultdict(list)
+    members: dict[int, list[tuple[int, AddressSet]]] = defaultdict(list)
     for (protocol, port), addresses in _groups(ports.members):
-        members[protocol].append(port)
-        if not any(first <= port <= last for first, last in excluded):
-            yield _PortChoice(frozenset({protocol}), ((port, port),), not_sets=(addresses,))
-    for protocol, numbers in members.items():
-        others = complement(union(excluded, ((number, number) for number in numbers)), LAST_PORT)
+        members[protocol].append((port, addresses))
+    for protocol, named in members.items():
+        if not excluded:
+            yield _PortChoice(frozenset({protocol}), not_sets=tuple(addresses for _, addresses in named))
+        for port, addresses in named:
+            if not any(first <= port <= last for first, last in excluded) and (excluded or len(named) > 1):
+                yield _PortChoice(frozenset({protocol}), ((port, port),), not_sets=(addresses,))
+        others = complement(union(excluded, ((port, port) for port, _ in named)), LAST_PORT)
         yield _PortChoice(frozenset({protocol}), others)
     rest = complement(excluded, LAST_PORT) if excluded else None
     yield _PortChoice(PROTOCOLS - frozenset(members), rest)

@@ -75,7 +75,7 @@ class _PortChoice:
 def matches_of(rule: EffectiveRule) -> tuple[Match, ...]:
     """Return conjunctions of which at least one holds exactly when the rule matches; none if it never can.
 
-    Those that do not depend on ports come first: where one of them holds, the rule matches a later fragment for certain.
+    Those that do not depend on ports come first: where one of them holds, the rule certainly matches a later fragment.
     """
     protocols = PROTOCOLS if rule.protocol is None else frozenset({rule.protocol.number})
     if rule.notProtocol is not None:

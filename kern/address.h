@@ -70,31 +70,36 @@ __noinline __u32 pyxdp_find_range(__u32 first, __u32 count, __u64 key)
 
 static __always_inline const struct pyxdp_range *find_range(__u32 first, __u32 count, __u64 key)
 {
-	__u32 index = pyxdp_find_range(first, count, key);
+	__u32 index = count > 1 ? pyxdp_find_range(first, count, key) : first;
 
 	return bpf_map_lookup_elem(&pyxdp_ranges, &index);
 }
 
-static __always_inline __u32 range_index(__u32 slot, __u32 bucket)
+static __always_inline __u64 range_index(__u32 slot, __u32 entry)
 {
-	__u32 key = slot * pyxdp_half_range_index + bucket;
-	__u32 *first = bpf_map_lookup_elem(&pyxdp_range_index, &key);
+	__u32 key = slot * pyxdp_half_range_index + entry;
+	__u64 *value = bpf_map_lookup_elem(&pyxdp_range_index, &key);
 
-	return first ? *first : MISS;
+	return value ? *value : ~0ULL;
+}
+
+/* Which bucket of the index an upper half is in: what is below the first bucket belongs to it, what is above the last to that. */
+static __always_inline __u32 bucket_of(__u32 slot, __u64 key)
+{
+	__u64 origin = range_index(slot, PYXDP_INDEX_ORIGIN), shape = range_index(slot, PYXDP_INDEX_SHAPE), bucket;
+	__u32 last = shape >> 32;
+
+	bucket = key < origin ? 0 : (key - origin) >> (shape & 63);
+	return bucket < last ? bucket : last;
 }
 
 static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *address)
 {
-	struct pyxdp_slot *header = bpf_map_lookup_elem(&pyxdp_slots, &slot);
-	__u32 base = slot * pyxdp_half_ranges, bucket, first, last;
+	__u64 bucket = range_index(slot, PYXDP_INDEX_BUCKETS + bucket_of(slot, address->high));
+	__u32 base = slot * pyxdp_half_ranges;
 	const struct pyxdp_range *range;
 
-	if (!header)
-		return MISS;
-	bucket = address->high >> (header->range_shift & 63);
-	first = range_index(slot, bucket);
-	last = range_index(slot, bucket + 1);
-	range = find_range(base + first, last - first + 1, address->high);
+	range = find_range(base + (__u32)bucket, bucket >> 32, address->high);
 	if (range && range->length)
 		range = find_range(base + range->value, range->length, address->low);
 	return range ? range->value : MISS;

@@ -44,7 +44,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, PYXDP_SLOTS *PYXDP_RULESETS_PER_SLOT);
+	__uint(max_entries, 2 * PYXDP_RULESETS_PER_SLOT);
 	__type(key, __u32);
 	__type(value, struct pyxdp_ruleset);
 } pyxdp_rulesets SEC(".maps");
@@ -81,7 +81,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64);
 } pyxdp_range_index SEC(".maps");
 
 /* Writer: the programs, each CPU its own copy. A miss: the rule is not counted, its verdict stands. */

@@ -120,6 +120,20 @@ enum pyxdp_entry {
 	PYXDP_LEAF_MASK = 0x7fffffff,
 };
 
+/*
+ * pyxdp_range_index: 64-bit entries that say where to search the main list of pyxdp_ranges for the upper half of an IPv6
+ * address. Bucket b is for keys from origin + (b << shift) on; keys below origin are in bucket 0, keys behind the last bucket in
+ * the last.
+ *   [PYXDP_INDEX_ORIGIN]      origin
+ *   [PYXDP_INDEX_SHAPE]       shift in the lower half, number of the last bucket in the upper half
+ *   [PYXDP_INDEX_BUCKETS + b] first range in the lower half, number of ranges in the upper half
+ */
+enum pyxdp_index {
+	PYXDP_INDEX_ORIGIN = 0,
+	PYXDP_INDEX_SHAPE = 1,
+	PYXDP_INDEX_BUCKETS = 2,
+};
+
 /* What a rule does with a packet that matches it. */
 enum pyxdp_verdict {
 	PYXDP_VERDICT_NONE = 0,     /* no rule matched: the next class decides; tracked as usual */
@@ -167,10 +181,8 @@ struct pyxdp_control {
 
 /* pyxdp_slots[slot]: what the half of every map holds. */
 struct pyxdp_slot {
-	__u64 generation;  /* counts applied policies; 0: never filled */
-	__u64 applied_ns;  /* CLOCK_REALTIME when it was filled */
-	__u32 range_shift; /* 64 - number of address bits that index pyxdp_range_index */
-	__u32 pad;
+	__u64 generation;              /* counts applied policies; 0: never filled */
+	__u64 applied_ns;              /* CLOCK_REALTIME when it was filled */
 	__u8 digest[PYXDP_DIGEST_LEN]; /* SHA-256 of the map image */
 };
 
@@ -194,8 +206,8 @@ struct pyxdp_rule {
 /*
  * pyxdp_ranges: disjoint ranges of 64-bit keys, sorted by start; a range ends where the next begins. The main list
  * covers the upper 64 bits of IPv6 addresses. length == 0: value is a class. Otherwise the lower 64 bits are looked up in the length ranges
- * from entry value on. pyxdp_range_index[key >> range_shift] is the last main range that starts at or before the first key of that bucket;
- * the bucket's ranges end with the next bucket's entry.
+ * from entry value on. Its ranges are found by bucket, see
+ * enum pyxdp_index.
  */
 struct pyxdp_range {
 	__u64 start;
@@ -245,7 +257,7 @@ struct pyxdp_event {
 };
 
 _Static_assert(sizeof(struct pyxdp_control) == 8, "layout");
-_Static_assert(sizeof(struct pyxdp_slot) == 56, "layout");
+_Static_assert(sizeof(struct pyxdp_slot) == 48, "layout");
 _Static_assert(sizeof(struct pyxdp_ruleset) == 32, "layout");
 _Static_assert(sizeof(struct pyxdp_rule) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_range) == 16, "layout");

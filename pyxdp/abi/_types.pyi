@@ -160,5 +160,4 @@ class Ruleset(NamedTuple):
 class Slot(NamedTuple):
     generation: int
     applied_ns: int
-    range_shift: int
     digest: bytes

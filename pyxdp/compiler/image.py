@@ -38,20 +38,18 @@ class MapImage:
 
     Attributes:
         tables: by map name, contents of one slot from its first entry on; the rest of the slot is zero.
-        range_shift: for struct pyxdp_slot.
         names: record of each identity by counter index.
         endpoints: endpoint number by interface name.
     """
 
     tables: Mapping[str, bytes]
-    range_shift: int
     names: Mapping[int, abi.Name] = field(default_factory=dict)
     endpoints: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def digest(self) -> bytes:
         """SHA-256 over everything that decides about packets."""
-        digest = hashlib.sha256(f"{abi.AbiVersion.VERSION} {self.range_shift}".encode())
+        digest = hashlib.sha256(f"{abi.AbiVersion.VERSION}".encode())
         for name in sorted(self.tables):
             table = self.tables[name]
             digest.update(f"\n{name} {len(table)}\n".encode())
@@ -93,9 +91,8 @@ def build_image(rulesets: Rulesets, counters: Mapping[int, int], endpoint_number
             "rows": bytes(tables.rows),
             "pages": abi.encode_u32(pages.entries),
             "ranges": abi.encode_array(ranges.ranges),
-            "range_index": abi.encode_u32(ranges.index),
+            "range_index": abi.encode_u64(ranges.index),
         },
-        ranges.shift,
         {counters[identity]: name for identity, name in rulesets.identities.items()},
         dict(endpoint_numbers),
     )

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _WIDTH: Final = 256
 _LAST_LEVEL: Final = 8
 _MASK64: Final = (1 << 64) - 1
-#: The index of IPv6 ranges has about as many buckets as there are ranges, and no more than this many bits.
-_INDEX_BITS: Final = 16
+#: The index of IPv6 ranges has about eight buckets for each range, and no more than ``2**_INDEX_BITS``.
+_INDEX_SPARE_BITS: Final = 3
+_INDEX_BITS: Final = 17
 
 
 @dataclass
@@ -88,13 +89,11 @@ class RangeTable:
 
     Attributes:
         ranges: of the upper 64 bits, then those of lower halves.
-        index: where the ranges of each bucket begin; one more at the end.
-        shift: 64 - number of bits that index the buckets.
+        index: entries as ``enum pyxdp_index`` says.
     """
 
     ranges: tuple[abi.Range, ...]
     index: tuple[int, ...]
-    shift: int
 
 
 def range_table(pieces: Boundaries) -> RangeTable:
@@ -108,11 +107,26 @@ def range_table(pieces: Boundaries) -> RangeTable:
         else:
             ranges.append(abi.Range(start, len(main) + len(below), len(lower)))
             below += (abi.Range(low, number, 0) for low, number in lower)
-    bits = min(max((len(main) - 1).bit_length(), 1), _INDEX_BITS)
-    starts = [start for start, _ in main]
-    shift = 64 - bits
-    index = [bisect_right(starts, bucket << shift) - 1 for bucket in range((1 << bits) + 1)]
-    return RangeTable((*ranges, *below), tuple(index), shift)
+    return RangeTable((*ranges, *below), tuple(_range_index([start for start, _ in main])))
+
+
+def _range_index(starts: list[int]) -> Iterator[int]:
+    """Yield the index of ranges that begin at ``starts``: a few buckets for each range, over the span that has any.
+
+    The first range begins at 0; the span begins with the second.
+    """
+    origin = starts[1] if len(starts) > 1 else 0
+    span = starts[-1] - origin
+    bits = min((len(starts) - 1).bit_length() + _INDEX_SPARE_BITS, _INDEX_BITS)
+    shift = max(span.bit_length() - bits, 0)
+    last = span >> shift
+    yield origin
+    yield shift | last << 32
+    for bucket in range(last + 1):
+        low = origin + (bucket << shift)
+        first = bisect_right(starts, low) - 1 if bucket else 0
+        final = bisect_right(starts, low + (1 << shift) - 1) - 1
+        yield first | (final - first + 1) << 32
 
 
 def _upper_halves(pieces: Boundaries) -> Iterator[tuple[int, list[tuple[int, int]]]]:

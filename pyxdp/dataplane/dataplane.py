@@ -176,7 +176,6 @@ class Dataplane:
         target = planner.Target(
             build=self._code.build,
             tables=state.tables,
-            range_shift=header.range_shift,
             digest=header.digest,
             names=state.names,
             interfaces=governed,
@@ -192,7 +191,6 @@ class Dataplane:
         return planner.Target(
             build=self._code.build,
             tables=image.tables,
-            range_shift=image.range_shift,
             digest=image.digest,
             names=image.names,
             interfaces=governed,

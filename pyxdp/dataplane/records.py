@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pyxdp import planner
+    from pyxdp.dataplane.attempt import Attempt
     from pyxdp.dataplane.layout import Layout
-    from pyxdp.dataplane.objects import Advance, Undo
 
 #: Bytes written between two reports of progress.
 _CHUNK: Final = 1 << 18
@@ -26,34 +26,38 @@ class Records:
 
     Objects share all maps whose size suffices, so what is written here before the object is in force is seen by the one
     that still is.
+
+    Attributes:
+        object: number of the object; ``None`` until the first one is created.
     """
 
-    def __init__(self, layout: Layout, number: int) -> None:
-        self._maps = layout.maps(number)
+    def __init__(self, layout: Layout, number: int | None) -> None:
+        self._layout = layout
+        self.object = number
 
-    def write_names(self, operation: planner.WriteNames) -> Undo:
+    def write_names(self, operation: planner.WriteNames, attempt: Attempt) -> None:
         """Write identity records."""
-        return self._write("names", {index: encode(name) for index, name in operation.names.items()})
+        self._write("names", {index: encode(name) for index, name in operation.names.items()}, attempt)
 
-    def write_endpoints(self, operation: planner.WriteEndpoints) -> Undo:
+    def write_endpoints(self, operation: planner.WriteEndpoints, attempt: Attempt) -> None:
         """Write endpoint records; why XDP is not native stays."""
         records = {}
         for interface, it in operation.endpoints.items():
             native_errno = self.endpoint(it.number).native_errno
             records[it.number] = encode(Endpoint(it.ifindex, native_errno, interface, it.host_endpoint))
-        return self._write("endpoints", records)
+        self._write("endpoints", records, attempt)
 
     def endpoint(self, number: int) -> Endpoint:
         """Read one endpoint record."""
         with self._map("endpoints") as endpoints:
             return decode(Endpoint, endpoints.read(number, 1))
 
-    def note_attachment(self, number: int, ifindex: int, native_errno: int) -> None:
+    def note_attachment(self, number: int, ifindex: int, native_errno: int, attempt: Attempt) -> None:
         """Record where and how XDP was attached."""
         record = self.endpoint(number)._replace(ifindex=ifindex, native_errno=native_errno)
-        self._write("endpoints", {number: encode(record)})
+        self._write("endpoints", {number: encode(record)}, attempt)
 
-    def fill(self, operation: planner.FillSlot, advance: Advance) -> None:
+    def fill(self, operation: planner.FillSlot, attempt: Attempt) -> None:
         """Write an image into a slot that nothing reads.
 
         The header comes first, without a digest, so that a slot whose filling was interrupted is never taken for an
@@ -66,8 +70,8 @@ class Records:
         for name in ENTRY_BYTES:
             for length in self._fill_table(name, operation, fresh=fresh):
                 written += length
-                advance(min(written / size, 1.0))
-        header = Slot(operation.generation, operation.applied_ns, operation.range_shift, operation.digest)
+                attempt.advance(min(written / size, 1.0))
+        header = Slot(operation.generation, operation.applied_ns, operation.digest)
         with self._map("slots") as slots:
             slots.write(operation.slot, encode(header))
 
@@ -103,20 +107,17 @@ class Records:
                 table.write(operation.slot * half + at // entry, padded[at : at + _CHUNK])
                 yield max(0, min(len(data) - at, _CHUNK))
 
-    def _write(self, name: str, values: Mapping[int, bytes]) -> Undo:
+    def _write(self, name: str, values: Mapping[int, bytes], attempt: Attempt | None = None) -> None:
         with self._map(name) as its_map:
-            before = {index: its_map.read(index, 1) for index in values}
+            if attempt:
+                before = {index: its_map.read(index, 1) for index in values}
+                attempt.on_failure(lambda: self._write(name, before))
             for index, value in values.items():
                 its_map.write(index, value)
 
-        def undo() -> None:
-            with self._map(name) as its_map:
-                for index, value in before.items():
-                    its_map.write(index, value)
-
-        return undo
-
     @contextmanager
     def _map(self, name: str) -> Iterator[Map]:
-        with Map.from_pin(self._maps / name) as its_map:
+        if self.object is None:
+            raise ValueError("there is no object yet")
+        with Map.from_pin(self._layout.maps(self.object) / name) as its_map:
             yield its_map

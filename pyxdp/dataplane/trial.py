@@ -67,7 +67,7 @@ class Trial:
             if needed > half:
                 raise CapacityError(f"trial: {name}", needed=needed, limit=half)
             self.object.maps[f"{PREFIX}{name}"].write(self._slot * half, content)
-        header = Slot(1, 0, image.range_shift, image.digest)
+        header = Slot(1, 0, image.digest)
         self.object.maps[f"{PREFIX}slots"].write(self._slot, encode(header))
         self.object.maps[f"{PREFIX}control"].store_u32(0, self._slot)
 

@@ -22,7 +22,7 @@ ENTRY_BYTES: Final = {
     "rows": 8,
     "pages": 4,
     "ranges": sizeof(Range),
-    "range_index": 4,
+    "range_index": 8,
 }
 
 #: Maps that are indexed by identity.

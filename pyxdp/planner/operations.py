@@ -168,7 +168,6 @@ class FillSlot:
     slot: int
     generation: int
     applied_ns: int
-    range_shift: int
     digest: bytes
     tables: Mapping[str, bytes]
 

@@ -137,7 +137,7 @@ class _Planning:
     def in_force(self) -> bool:
         """Whether the active slot holds the target's image already."""
         header, target = self.state.slots[self.state.active], self.target
-        same = (header.digest, header.range_shift) == (target.digest, target.range_shift)
+        same = header.digest == target.digest
         return bool(header.generation) and same and _stripped(target.tables) == _stripped(self.state.tables)
 
     @cached_property
@@ -200,7 +200,7 @@ class _Planning:
             return
         slot, generation = 1 - state.active, max(header.generation for header in state.slots) + 1
         yield AwaitGrace()
-        yield FillSlot(slot, generation, target.applied_ns, target.range_shift, target.digest, target.tables)
+        yield FillSlot(slot, generation, target.applied_ns, target.digest, target.tables)
         yield Switch(slot, generation)
 
     def _clean_up(self) -> Iterator[Operation]:

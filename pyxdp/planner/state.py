@@ -127,7 +127,6 @@ class Target:
     Attributes:
         build: identifies the program code that is to run.
         tables: contents of one slot, as the compiler made them.
-        range_shift: for the slot's header.
         digest: of the map image.
         names: identity records by counter index.
         interfaces: governed interfaces by name.
@@ -137,7 +136,6 @@ class Target:
 
     build: str
     tables: Mapping[str, bytes] = field(default_factory=dict)
-    range_shift: int = 0
     digest: bytes = bytes(32)
     names: Mapping[int, Name] = field(default_factory=dict)
     interfaces: Mapping[str, Governed] = field(default_factory=dict)

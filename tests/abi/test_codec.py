@@ -52,8 +52,10 @@ def test_bytes_of_a_rule() -> None:
 
 
 def test_padding_is_zero() -> None:
-    slot = abi.Slot(2**64 - 1, 2**64 - 1, 2**32 - 1, b"\xff" * 32)
-    assert abi.encode(slot) == b"\xff" * 20 + bytes(4) + b"\xff" * 32
+    address = b"\xff" * 16
+    words, ports, small = [2**32 - 1] * 3, [2**16 - 1] * 2, [2**8 - 1] * 4
+    event = abi.Event(2**64 - 1, address, address, *words, *ports, *small)
+    assert abi.encode(event) == b"\xff" * 60 + bytes(4)
 
 
 def test_zero() -> None:

@@ -217,7 +217,7 @@ class World:
             table.halves[op.slot] = op.tables.get(name, b"").rstrip(b"\0")
             room = self._base.capacities[name] * planner.ENTRY_BYTES[name]
             assert len(op.tables.get(name, b"")) <= room, "does not fit"
-        control.slots[op.slot] = Slot(op.generation, op.applied_ns, op.range_shift, op.digest)
+        control.slots[op.slot] = Slot(op.generation, op.applied_ns, op.digest)
 
     def do_switch(self, op: planner.Switch) -> None:
         control = self._base.control

@@ -1,0 +1,1 @@
+"""The main job on one machine: Calico policy, XDP and conntrack around a real Redis. Run by ``make demo``."""

@@ -33,6 +33,11 @@ class Field(IntEnum):
     SPORT = 3
     FIELDS = 4
 
+class Index(IntEnum):
+    ORIGIN = 0
+    SHAPE = 1
+    BUCKETS = 2
+
 class Limit(IntEnum):
     SLOTS = 2
     ENDPOINTS = 256

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyxdp.model import Resource
     from pyxdp.net import Packet
 
-V6 = {"src": "2001:db8:9::7", "dst": "2001:db8::1"}
+V6: dict[str, Any] = {"src": "2001:db8:9::7", "dst": "2001:db8::1"}
 
 
 def matches(rule: dict[str, Any] | Rule, sent: Packet, *items: Resource) -> bool:
@@ -47,7 +47,7 @@ class TestProtocols:
 
     @pytest.mark.parametrize("name", ["TCP", "UDP", "SCTP", "UDPLite"])
     @pytest.mark.parametrize("addresses", [{}, V6])
-    def test_names_without_a_family(self, name: str, addresses: dict[str, str]) -> None:
+    def test_names_without_a_family(self, name: str, addresses: dict[str, Any]) -> None:
         assert matches({"protocol": protocol(name)}, packet(name=name, **addresses))
         assert not matches({"protocol": protocol(name)}, packet(name=47, **addresses))
 
@@ -61,11 +61,11 @@ class TestProtocols:
 
     @pytest.mark.parametrize("number", [1, 58])
     @pytest.mark.parametrize("addresses", [{}, V6])
-    def test_icmp_by_number_implies_no_family(self, number: int, addresses: dict[str, str]) -> None:
+    def test_icmp_by_number_implies_no_family(self, number: int, addresses: dict[str, Any]) -> None:
         assert matches({"protocol": protocol(number)}, packet(name=number, **addresses))
 
     @pytest.mark.parametrize("addresses", [{}, V6])
-    def test_not_protocol_by_name_implies_no_family(self, addresses: dict[str, str]) -> None:
+    def test_not_protocol_by_name_implies_no_family(self, addresses: dict[str, Any]) -> None:
         assert matches({"notProtocol": protocol("ICMP")}, packet(**addresses))
         assert not matches({"notProtocol": protocol("ICMP")}, packet(name=1, **addresses))
 

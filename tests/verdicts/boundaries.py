@@ -73,8 +73,10 @@ def _addresses(resources: Resources, entity: EntityRule, family: int) -> list[Ad
     if not own:
         for endpoint in resources.hostEndpoints:
             world.extend(endpoint.expectedIPs)
-        for named_set in (*resources.globalNetworkSets, *resources.networkSets):
-            world.extend(_edges(named_set.nets))
+        for global_set in resources.globalNetworkSets:
+            world.extend(_edges(global_set.nets))
+        for network_set in resources.networkSets:
+            world.extend(_edges(network_set.nets))
         for config in resources.felixConfigurations:
             entries = (*(config.failsafeInboundHostPorts or ()), *(config.failsafeOutboundHostPorts or ()))
             world.extend(_edges(entry.net for entry in entries if entry.net is not None))

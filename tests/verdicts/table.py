@@ -39,7 +39,7 @@ the given address is IPv6), ports are 40000 and 50000, and ICMP is an echo reque
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -93,7 +93,7 @@ class Scenario:
 class Case:
     """One packet and what becomes of it."""
 
-    scenario: Scenario
+    scenario: Scenario = field(repr=False)
     name: str
     interface: str
     direction: PolicyType

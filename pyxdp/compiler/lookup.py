@@ -48,7 +48,9 @@ class PageBuilder:
         start = page * _WIDTH
         self.entries[start : start + len(root)] = root
 
-    def _level(self, pieces: Boundaries, bits: int, index_bits: int, base: int, low: int, high: int) -> array[int]:
+    def _level(  # noqa: PLR0913, PLR0917 - where in the table, and which part of the pieces
+        self, pieces: Boundaries, bits: int, index_bits: int, base: int, low: int, high: int
+    ) -> array[int]:
         """Return the entries of one node: ``2**index_bits`` children of the values from ``base`` on.
 
         ``pieces[low:high]`` are those that reach into the node.

@@ -1,8 +1,8 @@
 """Conditions on protocol, destination port and ICMP type as sets of service keys.
 
 A service key is a number below :data:`KEYS`: the kind of transport (``enum pyxdp_service``) in the upper bits, and
-below them the destination port, ``type << 8 | code`` of ICMP, or for other transports the IP protocol number. Every packet
-has exactly one key, so a rule's protocol, ports and ICMP fields together are one set of keys.
+below them the destination port, ``type << 8 | code`` of ICMP, or for other transports the IP protocol number. Every
+packet has exactly one key, so a rule's protocol, ports and ICMP fields together are one set of keys.
 """
 
 from __future__ import annotations

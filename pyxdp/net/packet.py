@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyxdp.net.values import address_family
+
 if TYPE_CHECKING:
     from pyxdp.net.values import Address, Family
 
@@ -36,4 +38,4 @@ class Packet:
     @property
     def family(self) -> Family:
         """4 or 6."""
-        return 4 if self.source.version == 4 else 6
+        return address_family(self.source)

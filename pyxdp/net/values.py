@@ -22,7 +22,7 @@ ICMPV6: Final = 58
 
 def address_family(value: Address | Network) -> Family:
     """Return 4 or 6."""
-    return 4 if value.version == 4 else 6
+    return 4 if isinstance(value, IPv4Address | IPv4Network) else 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 const volatile __u32 interface;
@@ -30,9 +31,9 @@ int flood(struct xdp_md *ctx)
 
 	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
-	((__u16 *)&frame->ip.saddr)[1] = number;
-	frame->ip.id = ~number;
-	frame->tcp.source = ~number;
+	frame->ip.saddr = (frame->ip.saddr & bpf_htonl(0xffff0000)) | bpf_htonl(number);
+	frame->ip.id = bpf_htons(~number);
+	frame->tcp.source = bpf_htons(~number);
 	return bpf_redirect(interface, 0);
 }
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.errors import BusyError, OperatorError, PinError
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_LOCK_POLL_S = 0.02
+_LOCK_POLL_S: Final = 0.02
+
+#: End of the name of a symlink that is about to replace another; no interface's name has it.
+UNFINISHED: Final = "~"
 
 
 @contextmanager
@@ -89,10 +92,11 @@ def _remove(path: Path) -> None:
         path.rmdir()
 
 
-def remove_empty(path: Path) -> None:
-    """Remove a folder unless it holds something or does not exist."""
-    with suppress(OSError):
-        path.rmdir()
+def remove_empty(*paths: Path) -> None:
+    """Remove those folders that hold nothing."""
+    for path in paths:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def point(symlink: Path, target: str) -> None:
@@ -102,7 +106,7 @@ def point(symlink: Path, target: str) -> None:
         PinError: the bpffs refused.
     """
     make_folder(symlink.parent)
-    fresh = symlink.with_name(f"{symlink.name}-new")
+    fresh = symlink.with_name(f"{symlink.name}{UNFINISHED}")
     with _named(symlink, "can not write"):
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)

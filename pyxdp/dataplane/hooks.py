@@ -6,16 +6,14 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.bpf import Link, Program, replace_pin, unpin
-from pyxdp.dataplane.bpffs import make_folder
+from pyxdp.bpf import Link, Program, unpin
+from pyxdp.dataplane.bpffs import make_folder, remove_tree
 from pyxdp.errors import AttachError
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from pyxdp import planner
+    from pyxdp.dataplane.attempt import Attempt
     from pyxdp.dataplane.layout import Layout
-    from pyxdp.dataplane.objects import Advance, Undo
     from pyxdp.dataplane.records import Records
     from pyxdp.netlink import Device
 
@@ -32,32 +30,33 @@ class Hooks:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def attach(self, operation: planner.AttachXdp, records: Records, advance: Advance) -> Undo:
+    def attach(self, operation: planner.AttachXdp, records: Records, attempt: Attempt) -> None:
         """Attach, record the mode, pin. A process that dies before the pin is there leaves nothing attached."""
         pin = self._layout.link(operation.interface)
         make_folder(pin.parent)
         with Program.from_pin(self._layout.programs(operation.instance) / "xdp") as program:
             link, native_errno = _attach(program, operation.ifindex)
         with link:
-            advance(1 / 3)
-            records.note_attachment(operation.instance.endpoint, operation.ifindex, native_errno)
-            advance(2 / 3)
-            replace_pin(link, pin)
-        return lambda: self._remove(operation.interface)
+            attempt.advance(1 / 3)
+            records.note_attachment(operation.instance.endpoint, operation.ifindex, native_errno, attempt)
+            attempt.advance(2 / 3)
+            remove_tree(pin)  # of a link whose interface is gone
+            link.pin(pin)
+        attempt.on_failure(lambda: self._remove(operation.interface))
 
-    def move(self, operation: planner.MoveLink, held: ExitStack) -> Undo:
-        """Replace the program of a link without a gap; ``held`` keeps the old one while it may be wanted back."""
+    def move(self, operation: planner.MoveLink, attempt: Attempt) -> None:
+        """Replace the program of a link without a gap."""
         pin = self._layout.link(operation.interface)
-        with Link.from_pin(pin) as link:
-            before = held.enter_context(Program.from_id(link.info.program_id))
-            with Program.from_pin(self._layout.programs(operation.instance) / "xdp") as program:
+
+        def run(program: Program) -> None:
+            with Link.from_pin(pin) as link:
                 link.update(program)
 
-        def undo() -> None:
-            with Link.from_pin(pin) as link:
-                link.update(before)
-
-        return undo
+        with Link.from_pin(pin) as link:
+            before = attempt.held.enter_context(Program.from_id(link.info.program_id))
+        with Program.from_pin(self._layout.programs(operation.instance) / "xdp") as program:
+            run(program)
+        attempt.on_failure(lambda: run(before))
 
     def detach(self, operation: planner.Detach) -> None:
         """Detach, whoever else has the link open."""

@@ -1,6 +1,6 @@
 """Objects: their maps and the programs loaded on them, as pins.
 
-Every method that changes something returns what undoes it. ``advance`` is called between the parts of an operation.
+Methods that are part of a plan before its switch tell their :class:`Attempt` how to undo them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from pyxdp.dataplane.layout import PROGRAMS
 from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pyxdp import planner
+    from pyxdp.dataplane.attempt import Attempt
     from pyxdp.dataplane.code import Code
     from pyxdp.dataplane.layout import Layout
-
-    Undo = Callable[[], None]
-    Advance = Callable[[float], None]
 
 #: Offset of ``abi`` in ``struct pyxdp_control``, in bytes.
 _CONTROL_ABI: Final = 4
@@ -41,9 +39,10 @@ class Objects:
         self._layout = layout
         self._code = code
 
-    def create(self, operation: planner.CreateObject, advance: Advance) -> Undo:
+    def create(self, operation: planner.CreateObject, attempt: Attempt) -> None:
         """Create the maps and pin them. The mark that the object is complete comes last."""
         folder = self._layout.object(operation.number)
+        attempt.on_failure(lambda: remove_tree(folder))
         with self._opened() as obj, ExitStack() as reused:
             for program in obj.programs.values():
                 program.autoload = False
@@ -60,14 +59,13 @@ class Objects:
             make_folder(folder / "programs")
             for at, (name, its_map) in enumerate(_maps(obj).items()):
                 its_map.pin(self._layout.maps(operation.number) / name)
-                advance(at / len(obj.maps))
+                attempt.advance(at / len(obj.maps))
         make_folder(self._layout.build(operation.number, operation.build))
-        return lambda: remove_tree(folder)
 
-    def copy(self, operation: planner.CopyMaps, advance: Advance) -> None:
+    def copy(self, operation: planner.CopyMaps, attempt: Attempt) -> None:
         """Copy what the new maps have to know of the policy in force."""
         for at, name in enumerate(operation.maps):
-            advance(at / len(operation.maps))
+            attempt.advance(at / len(operation.maps))
             with (
                 Map.from_pin(self._layout.maps(operation.source) / name) as old,
                 Map.from_pin(self._layout.maps(operation.target) / name) as new,
@@ -78,16 +76,16 @@ class Objects:
                 else:
                     new.write(0, old.read())
 
-    def load(self, operation: planner.LoadPrograms, advance: Advance) -> Undo:
+    def load(self, operation: planner.LoadPrograms, attempt: Attempt) -> None:
         """Load the programs for one endpoint and pin them; what an interrupted attempt left is replaced."""
         folder = self._layout.programs(operation.instance)
         remove_tree(folder)
+        attempt.on_failure(lambda: remove_tree(folder))
         make_folder(folder)
         with ExitStack() as stack:
             for at, (name, program) in enumerate(self._loaded(operation.instance, stack)):
-                advance(at / len(PROGRAMS))
+                attempt.advance(at / len(PROGRAMS))
                 program.pin(folder / name)
-        return lambda: remove_tree(folder)
 
     def _loaded(self, instance: planner.Instance, stack: ExitStack) -> list[tuple[str, Program]]:
         """Load each program by itself, on as many CPUs as there are: the verifier is most of the time of an apply."""
@@ -124,22 +122,23 @@ class Objects:
         """Remove all pins of an object."""
         remove_tree(self._layout.object(operation.number))
 
-    def point_maps(self, operation: planner.PointMaps) -> Undo:
+    def point_maps(self, operation: planner.PointMaps, attempt: Attempt) -> None:
         """Show an object's maps as ``maps``: from here on it is the one in force."""
-        return self._point(self._layout.shown_maps, self._layout.maps(operation.object))
+        self._point(self._layout.shown_maps, self._layout.maps(operation.object), attempt)
 
-    def point_programs(self, operation: planner.PointPrograms) -> Undo:
+    def point_programs(self, operation: planner.PointPrograms, attempt: Attempt) -> None:
         """Show an instance as ``programs/INTERFACE``."""
-        return self._point(self._layout.shown_program(operation.interface), self._layout.programs(operation.instance))
+        symlink = self._layout.shown_program(operation.interface)
+        self._point(symlink, self._layout.programs(operation.instance), attempt)
 
     def unpoint_programs(self, operation: planner.UnpointPrograms) -> None:
         """Remove ``programs/INTERFACE``."""
         remove_tree(self._layout.shown_program(operation.interface))
 
-    def _point(self, symlink: Path, path: Path) -> Undo:
+    def _point(self, symlink: Path, path: Path, attempt: Attempt) -> None:
         before = target_of(symlink)
+        attempt.on_failure(lambda: remove_tree(symlink) if before is None else point(symlink, before))
         point(symlink, self._layout.relative(path, symlink))
-        return lambda: remove_tree(symlink) if before is None else point(symlink, before)
 
     def _taken_over(self, operation: planner.CreateObject, name: str) -> Path | None:
         """The pin of the source's map, unless the new object gets its own or the source's code had none."""

@@ -65,7 +65,9 @@ def _rules(
     entity = _entity({**_FIELDS[family], **port_fields})
     return st.builds(
         Rule,
-        action=st.sampled_from((Action.DENY, Action.ALLOW, Action.DENY, Action.ALLOW, Action.PASS, Action.LOG)),
+        action=st.sampled_from(
+            (Action.DENY, Action.ALLOW, Action.DENY, Action.ALLOW, Action.PASS, Action.PASS, Action.LOG)
+        ),
         ipVersion=st.sampled_from((None, None, None, family)),
         protocol=st.sampled_from(protocols),
         notProtocol=st.sampled_from((*(None,) * 24, *vocabulary.NUMBERED)),

@@ -63,7 +63,7 @@ def sample() -> list[Case]:
     """Some hundred packets, the same ones each time."""
     cases: list[Case] = []
 
-    @settings(LARGE, max_examples=150, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(LARGE, max_examples=250, derandomize=True, database=None, phases=[Phase.generate])
     @given(trials())
     def collect(drawn: list[Case]) -> None:
         cases.extend(drawn)

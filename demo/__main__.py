@@ -1,0 +1,63 @@
+"""Checks what the demo needs, then runs it where it can neither meet nor leave anything: in namespaces of its own.
+
+The processes of a PID namespace die with its first one, and the kernel takes mounts, network namespaces and what is pinned
+away with the last process that sees them. So nothing has to be cleaned up, however the demo ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from demo.flood import OBJECT
+from pyxdp.bpf import features
+
+ROOT = Path(__file__).parent.parent
+PROGRAMS = ("unshare", "nsenter", "mount", "sysctl", "taskset", "redis-server", "redis-benchmark", "iptables", "conntrack")
+NAMESPACES = ("--mount", "--propagation=private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def main() -> int:
+    """Run the demo; return its exit status."""
+    check()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    command = ["unshare", *NAMESPACES, sys.executable, "-m", "demo.story"]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            print("\ninterrupted; nothing is left behind", file=sys.stderr)
+            return 128 + signal.SIGINT
+        finally:
+            process.kill()
+
+
+def check() -> None:
+    """End with an error and a hint if something is missing."""
+    if os.geteuid() != 0:
+        fail("the demo loads BPF programs and makes network namespaces", "run it as root: sudo make demo")
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        fail(f"not installed: {', '.join(missing)}", "make setup installs what the demo needs")
+    if not OBJECT.exists():
+        fail(f"{OBJECT} is missing", "make setup builds it")
+    found = features.probe()
+    for name, what in {"capabilities": "privileges", "xdp_link": "XDP links", "live_frames": "live frames"}.items():
+        support = getattr(found, name)
+        if not support:
+            fail(f"{what}: {support}", "the demo needs root and Linux 5.18 (its load generator; pyxdp itself needs less)")
+
+
+def fail(message: str, hint: str) -> NoReturn:
+    """Print what is wrong and what would help; exit with the operator's status."""
+    print(f"error: {message}\nhint: {hint}", file=sys.stderr)
+    sys.exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

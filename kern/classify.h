@@ -105,49 +105,53 @@ __noinline __u32 pyxdp_match_in_words(__u32 remote, __u32 local, __u32 service, 
 }
 
 /*
- * The first matching rule from word number first_word on, or NO_RULE: the aggregate words say which words can have a common bit
- * at all. position: first_word in the lower half, the number of aggregate words in the upper.
+ * The first matching rule from number from on, or NO_RULE. The aggregate words say which words can have a common bit at all; the
+ * word that from is in is looked at by itself. position: from in the lower half, the number of aggregate words in the upper.
  */
-__noinline __u32 pyxdp_match_from_word(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 position)
+__noinline __u32 pyxdp_match_from(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 position)
 {
-	__u32 aggregates = position >> 32, first_word = position, words, rule;
-	__u64 candidates;
+	__u32 aggregates = position >> 32, from = position, word = from / PYXDP_WORD_BITS, at = aggregates + word, rule;
+	__u64 bits;
 
+	if (!common_bits(remote + at, local + at, service + at, sport + at, &bits))
+		return NO_RULE;
+	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
+	if (bits)
+		return word * PYXDP_WORD_BITS + lowest_bit(bits);
 	for (__u32 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
-		if (i >= aggregates || !common_bits(remote + i, local + i, service + i, sport + i, &candidates))
+		if (i >= aggregates || !common_bits(remote + i, local + i, service + i, sport + i, &bits))
 			break;
-		words = i * PYXDP_WORD_BITS;
-		if (first_word > words)
-			candidates =
-				first_word - words < PYXDP_WORD_BITS ? candidates & ~0ULL << (first_word - words) : 0;
-		words += aggregates;
-		rule = pyxdp_match_in_words(remote + words, local + words, service + words, sport + words, candidates);
+		at = i * PYXDP_WORD_BITS;
+		if (word >= at)
+			bits = word - at < PYXDP_WORD_BITS - 1 ? bits & ~1ULL << (word - at) : 0;
+		at += aggregates;
+		rule = pyxdp_match_in_words(remote + at, local + at, service + at, sport + at, bits);
 		if (rule != NO_RULE)
 			return i * PYXDP_WORD_BITS * PYXDP_WORD_BITS + rule;
 	}
 	return NO_RULE;
 }
 
-/* The first matching rule from number from on. */
-static __always_inline __u32 first_match(const struct rows *rows, __u32 from)
+static __always_inline __u32 match_from(const struct rows *rows, __u32 from)
 {
-	__u32 word = from / PYXDP_WORD_BITS, at = rows->ruleset->aggregates + word;
+	const __u32 *start = rows->start;
+
+	return pyxdp_match_from(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
+				start[PYXDP_FIELD_SPORT], (__u64)rows->ruleset->aggregates << 32 | from);
+}
+
+/* The first matching rule: most rulesets have one word, which is looked at without a call. */
+static __always_inline __u32 first_match(const struct rows *rows)
+{
 	const __u32 *start = rows->start;
 	__u64 bits;
 
-	if (from || rows->ruleset->words == 1) {
-		if (!common_bits(start[PYXDP_FIELD_REMOTE] + at, start[PYXDP_FIELD_LOCAL] + at,
-				 start[PYXDP_FIELD_SERVICE] + at, start[PYXDP_FIELD_SPORT] + at, &bits))
-			return NO_RULE;
-		bits &= ~0ULL << (from % PYXDP_WORD_BITS);
-		if (bits)
-			return word * PYXDP_WORD_BITS + lowest_bit(bits);
-		word++;
-	}
-	if (word >= rows->ruleset->words)
+	if (rows->ruleset->words > 1)
+		return match_from(rows, 0);
+	if (!common_bits(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
+			 start[PYXDP_FIELD_SPORT], &bits))
 		return NO_RULE;
-	return pyxdp_match_from_word(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
-				     start[PYXDP_FIELD_SPORT], (__u64)rows->ruleset->aggregates << 32 | word);
+	return bits ? lowest_bit(bits) : NO_RULE;
 }
 
 static __always_inline const struct pyxdp_rule *rule_number(const struct rows *rows, __u32 number)

@@ -82,10 +82,10 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
 					     enum pyxdp_direction direction, enum effect effect)
 {
 	const struct pyxdp_rule *rule;
-	__u32 from = 0;
+	__u32 number = first_match(rows);
 
 	for (int i = 0; i <= PYXDP_MAX_CONTINUES; i++) {
-		rule = rule_number(rows, first_match(rows, from));
+		rule = rule_number(rows, number);
 		if (!rule)
 			return undecided(PYXDP_VERDICT_DENY, PYXDP_DROP_INTERNAL);
 		if (flow->is_fragment && rule->flags & PYXDP_RULE_PORTS) {
@@ -98,7 +98,7 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
 			if (rule->flags & PYXDP_RULE_LOG)
 				pyxdp_emit_event(flow, rule->counter, direction);
 		}
-		from = rule->resume;
+		number = match_from(rows, rule->resume);
 	}
 	return undecided(PYXDP_VERDICT_DENY, PYXDP_DROP_CONTINUES);
 }

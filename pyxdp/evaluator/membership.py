@@ -58,7 +58,8 @@ def members(resources: Resources) -> Iterator[Member]:
 
 def _network_set_labels(resources: Resources, network_set: NetworkSet) -> dict[str, str]:
     namespace = network_set.metadata.namespace
-    labels: dict[str, str] = {}
+    # Every namespace has its own name as a label, written or not.
+    labels = {NAMESPACE_PREFIX + "projectcalico.org/name": namespace}
     for candidate in resources.namespaces:
         if candidate.metadata.name == namespace:
             labels.update({NAMESPACE_PREFIX + key: value for key, value in candidate.metadata.labels.items()})

@@ -1,0 +1,122 @@
+"""``pyxdp apply``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import pyxdp
+from pyxdp.cli.changes import Changes, changes_between
+from pyxdp.cli.commands import CHANGES, MANIFESTS, node_option
+from pyxdp.cli.commands import command as make_command
+from pyxdp.cli.execution import Watch
+from pyxdp.cli.findings import notices_of, resolution_json, tell
+from pyxdp.cli.output import plural
+from pyxdp.compiler import compile_rulesets
+
+if TYPE_CHECKING:
+    from pyxdp.cli.commands import Settings
+    from pyxdp.dataplane import Attachment, Report
+    from pyxdp.manifest import Manifest
+    from pyxdp.resolver import EffectivePolicy
+
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
+
+
+@make_command(
+    *MANIFESTS,
+    node_option,
+    click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing."),
+    click.option("--allow-empty", is_flag=True, help="Also apply what governs no interface here: it ends enforcement."),
+    *CHANGES,
+    name="apply",
+)
+def command(settings: Settings, node: str | None, *, dry_run: bool, allow_empty: bool) -> None:
+    """Make the kernel enforce exactly what PATHS say: on all interfaces at once, or not at all.
+
+    PATHS are files, folders or - for standard input. Prints what changes before it changes. A second run finds nothing
+    to do. On any failure the policy before is still enforced.
+    """
+    begin = time.monotonic()
+    manifest = settings.load()
+    policy = pyxdp.resolve(manifest.resources, node=node)
+    tell(settings.output, manifest, policy)
+    applying = _Applying(settings, policy, dry_run=dry_run)
+    with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch:
+        report = pyxdp.apply(
+            policy,
+            dataplane=applying.dataplane,
+            dry_run=dry_run,
+            allow_empty=allow_empty,
+            on_progress=watch.on_progress,
+        )
+    if dry_run:
+        applying.tell_changes()
+    applying.tell_result(manifest, report, time.monotonic() - begin)
+
+
+class _Applying:
+    """One run of the command."""
+
+    def __init__(self, settings: Settings, policy: EffectivePolicy, *, dry_run: bool) -> None:
+        self.dataplane = settings.dataplane()
+        self._output = settings.output
+        self._policy = policy
+        self._dry_run = dry_run
+        self._changes = Changes()
+
+    def tell_changes(self) -> None:
+        """Compare with what is in force now; during an apply with the lock held and nothing changed yet."""
+        names = compile_rulesets(self._policy).identities.values()
+        self._changes = changes_between(self.dataplane.read(), self._policy, names)
+        for line in self._changes.lines():
+            self._output.line(click.style(line, fg=_COLOURS[line[0]]))
+
+    def tell_result(self, manifest: Manifest, report: Report, seconds: float) -> None:
+        output, policy = self._output, self._policy
+        output.document(
+            {
+                "node": policy.node,
+                "dry_run": report.dry_run,
+                "changed": bool(report.plan) and not report.dry_run,
+                "changes": self._changes.as_json(),
+                "plan": report.plan.as_json(),
+                "endpoints": [resolution_json(found) for found in policy.resolutions],
+                "attachments": [attachment_json(it) for it in report.attachments],
+                "notices": notices_of(manifest, policy),
+                "seconds": {"total": round(seconds, 4)}
+                | {phase: round(spent, 4) for phase, spent in report.durations.items()},
+            }
+        )
+        for it in report.attachments:
+            output.line(f"{it.interface}: HostEndpoint/{it.host_endpoint}, XDP {it.mode}{_why(it)}")
+        if not report.plan:
+            output.line("nothing to do: this is in force already")
+            return
+        if report.plan.switches and not self._changes:
+            output.line("~ the same rules with other addresses, or in another order")
+        if report.dry_run or not (report.plan.switches or self._changes):
+            for number, operation in enumerate(report.plan.operations, 1):
+                output.line(f"{number:3}. {operation}")
+        if report.dry_run:
+            output.line(f"dry run: {plural(len(report.plan.operations), 'step')} to do, nothing was changed")
+        else:
+            output.line(f"applied in {seconds:.2f} s")
+
+
+def attachment_json(attachment: Attachment) -> dict[str, Any]:
+    """Return the member of ``attachments`` in ``docs/cli.md``."""
+    return {
+        "interface": attachment.interface,
+        "endpoint": attachment.host_endpoint,
+        "mode": attachment.mode,
+        "reason": attachment.reason,
+        "link_id": attachment.link_id,
+        "program_id": attachment.program_id,
+    }
+
+
+def _why(attachment: Attachment) -> str:
+    return f" ({attachment.reason})" if attachment.reason else ""

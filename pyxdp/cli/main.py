@@ -1,0 +1,78 @@
+"""The entry point: whatever happens becomes lines on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from pyxdp.cli import failure
+from pyxdp.cli.commands import cli
+from pyxdp.cli.interruption import Interrupted, Interruption
+from pyxdp.cli.output import Output
+from pyxdp.errors import PyxdpError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyxdp.cli.failure import Failure
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: by default those of the process.
+
+    Returns:
+        The exit code: 0; 1 for a bug; 2 when what the author or the command line says is wrong; 3 when the machine is
+        not ready; 128 and the signal's number when a signal ended it.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for level in (logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    interruption = Interruption()
+    try:
+        with interruption.handled():
+            found = _run(arguments, interruption)
+            if found is not None:
+                _tell(found, arguments)
+    except Interrupted as interrupted:  # while the failure was told
+        return interrupted.exit_code
+    return found.exit_code if found else 0
+
+
+def _run(arguments: list[str], interruption: Interruption) -> Failure | None:
+    """Run the command and describe what stopped it, if anything did."""
+    try:
+        cli.main(arguments, prog_name="pyxdp", standalone_mode=False, obj=interruption)
+    except PyxdpError as error:
+        found = failure.of_error(error)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        found = failure.of_usage(error, context.command_path if context else "pyxdp")
+    except Interrupted as interrupted:
+        found = failure.of_interruption(interrupted)
+    except SystemExit as end:
+        # What click does when nobody reads its help; and the way out of shell completion.
+        if isinstance(end.__context__, OSError) and end.__context__.errno == errno.EPIPE:
+            return None
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug; it is told, never hidden
+        found = failure.of_bug(error)
+    else:
+        return None
+    if "--debug" in arguments:
+        traceback.print_exc()
+    return found
+
+
+def _tell(found: Failure, arguments: Sequence[str]) -> None:
+    output = Output(as_json="--json" in arguments)
+    output.error(found.message, found.hint)
+    output.document(found.as_json())

@@ -1,0 +1,152 @@
+"""``pyxdp status``."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+import pyxdp
+from pyxdp.cli.apply import attachment_json
+from pyxdp.cli.commands import KERNEL
+from pyxdp.cli.commands import command as make_command
+from pyxdp.cli.output import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyxdp.cli.commands import Settings
+    from pyxdp.cli.output import Output
+    from pyxdp.dataplane import RuleStatus, Status
+
+_NS: Final = 1_000_000_000
+_UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+#: What this version leaves to others, so that nobody takes it for enforced.
+_LIMITS: Final = (
+    "only the untracked class (doNotTrack) is enforced by this version: packets that no untracked rule matches fall "
+    "through to the host's own rules"
+)
+_MODES: Final = {"native": "green", "generic": "yellow", "none": "red"}
+
+
+@make_command(
+    click.option("--all", "everything", is_flag=True, help="Also list failsafe ports that nothing matched."),
+    *KERNEL,
+    name="status",
+)
+def command(settings: Settings, *, everything: bool) -> None:
+    """Show what is enforced now, what it has matched, and what is not as it should be."""
+    found = pyxdp.status(settings.dataplane())
+    output = settings.output
+    output.document(_as_json(found))
+    if not found.applied:
+        output.line("no policy is in force")
+    else:
+        _tell_policy(output, found)
+        _tell_rules(output, found, everything=everything)
+        _tell_reasons(output, found)
+    for table, interfaces in found.raw_tables.items():
+        output.line(f"{table}: {', '.join(interfaces)}")
+    if found.drift:
+        output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
+        for operation in found.drift.operations:
+            output.line(f"  {operation}")
+    for notice in _notices(found):
+        output.line(f"notice: {notice}")
+
+
+def _tell_policy(output: Output, found: Status) -> None:
+    when = datetime.fromtimestamp(found.applied_ns / _NS, tz=timezone.utc).astimezone()
+    age = _age((time.time_ns() - found.applied_ns) // _NS)
+    output.line(f"generation {found.generation}, in force since {when:%Y-%m-%d %H:%M:%S} ({age}), {found.digest[:12]}")
+    output.line()
+    output.table(
+        ["INTERFACE", "HOST ENDPOINT", "XDP", "WHY"],
+        [
+            [it.interface, it.host_endpoint, click.style(it.mode, fg=_MODES.get(it.mode)), it.reason]
+            for it in (endpoint.attachment for endpoint in found.endpoints)
+        ],
+    )
+    output.line()
+
+
+def _tell_rules(output: Output, found: Status, *, everything: bool) -> None:
+    shown = [it for it in found.rules if it.tier or it.packets or everything]
+    rows = [[_title(it), it.action if it.tier else "failsafe", f"{it.packets:,}", f"{it.bytes:,}"] for it in shown]
+    if rows:
+        output.table(["RULE", "ACTION", "PACKETS", "BYTES"], rows, right=["PACKETS", "BYTES"])
+    if hidden := len(found.rules) - len(shown):
+        output.line(f"{plural(hidden, 'failsafe port')} without a packet: see --all")
+    output.line()
+
+
+def _tell_reasons(output: Output, found: Status) -> None:
+    rows = [
+        [endpoint.attachment.interface, direction, reason, f"{packets:,}"]
+        for endpoint in found.endpoints
+        for direction, reasons in endpoint.reasons.items()
+        for reason, packets in reasons.items()
+    ]
+    if rows:
+        output.table(["INTERFACE", "DIRECTION", "OUTCOME", "PACKETS"], rows, right=["PACKETS"])
+        output.line()
+
+
+def _title(rule: RuleStatus) -> str:
+    return f"{rule.tier or rule.kind}/{rule.policy} {rule.direction}[{rule.rule}]"
+
+
+def _age(seconds: int) -> str:
+    """``3 minutes ago``: the largest unit that fits."""
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return f"{plural(seconds // length, unit)} ago"
+    return "just now"
+
+
+def _notices(found: Status) -> Iterator[str]:
+    if not found.applied:
+        return
+    if not found.endpoints:
+        yield "no interface is governed"
+    yield _LIMITS
+
+
+def _as_json(found: Status) -> dict[str, Any]:
+    return {
+        "applied": found.applied,
+        "generation": found.generation,
+        "applied_ns": found.applied_ns,
+        "digest": found.digest,
+        "active_slot": found.active,
+        "endpoints": [
+            {
+                **attachment_json(it.attachment),
+                "number": it.number,
+                "ifindex": it.ifindex,
+                "reasons": {direction: dict(reasons) for direction, reasons in it.reasons.items()},
+            }
+            for it in found.endpoints
+        ],
+        "rules": [
+            {
+                "counter": it.counter,
+                "tier": it.tier,
+                "kind": it.kind,
+                "policy": it.policy,
+                "direction": it.direction,
+                "rule": it.rule,
+                "action": it.action,
+                "identity": it.identity,
+                "packets": it.packets,
+                "bytes": it.bytes,
+            }
+            for it in found.rules
+        ],
+        "raw_tables": {table: list(interfaces) for table, interfaces in found.raw_tables.items()},
+        "drift": found.drift.as_json(),
+        "notices": list(_notices(found)),
+    }

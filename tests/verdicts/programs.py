@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.compiler import compile_policy
 from pyxdp.dataplane.code import Code
-from pyxdp.dataplane.trial import Trial
+from pyxdp.dataplane.trial import DEFAULT_CAPACITIES, Trial
 from pyxdp.model import PolicyType
 from pyxdp.net.frame import build_frame
 from pyxdp.resolver import resolve
@@ -14,6 +14,7 @@ from tests.verdicts.engines import Outcome
 from tests.verdicts.table import Expect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -25,10 +26,19 @@ _XDP_PASS: Final = 2
 
 
 class ProgramsEngine:
-    """Loads the object once and fills it anew for each scenario."""
+    """Loads the object once and fills it anew for each scenario.
+
+    Args:
+        capacities: entries of one slot of each map.
+        counters: rules of a scenario, at most.
+    """
+
+    def __init__(self, capacities: Mapping[str, int] = DEFAULT_CAPACITIES, counters: int = 4096) -> None:
+        self._capacities = capacities
+        self._counters = counters
 
     def __enter__(self) -> Self:
-        self._trial = Trial(Code.shipped(log_per_second=0).data)
+        self._trial = Trial(Code.shipped(log_per_second=0).data, capacities=self._capacities, counters=self._counters)
         self._scenario: tuple[Scenario, str] | None = None
         return self
 
@@ -43,10 +53,15 @@ class ProgramsEngine:
         before = self._trial.packets(len(self._names))
         verdict = self._ingress(case) if case.direction is PolicyType.INGRESS else self._egress(case)
         after = self._trial.packets(len(self._names))
-        rules = [self._names[at] for at, (old, new) in enumerate(zip(before, after, strict=True)) if new != old]
+        rises = [new - old for old, new in zip(before, after, strict=True)]
+        assert set(rises) <= {0, 1}, "a packet was counted twice"
+        rules = [self._names[at] for at, rise in enumerate(rises) if rise]
         deciding = [rule for rule in rules if rule.action not in {"Log", "Pass"}]
         assert len(deciding) <= 1, "a packet was counted for more than one deciding rule"
         logs = tuple(_title(rule) for rule in rules if rule.action == "Log")
+        if case.direction is PolicyType.INGRESS:
+            denied = self._trial.run("in_deny", build_frame(case.packet)).retval
+            assert denied == (verdict is Expect.DENY), "the raw table does not stand in for XDP"
         return Outcome(verdict, _title(deciding[0]) if deciding else "none", logs)
 
     def _ingress(self, case: Case) -> Expect:

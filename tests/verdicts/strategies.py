@@ -51,17 +51,18 @@ _DIRECTIONS: Final = st.sampled_from(tuple(PolicyType))
 
 
 @st.composite
-def trials(draw: Callable[[st.SearchStrategy[Any]], Any], *, at_most: int = 20) -> list[Case]:
+def trials(draw: Callable[[st.SearchStrategy[Any]], Any], *, at_least: int = 4, at_most: int = 20) -> list[Case]:
     """Draw packets for one scenario, with what the evaluator says of them. A failing test prints the scenario too.
 
     Args:
         draw: from Hypothesis.
-        at_most: number of packets.
+        at_least: number of packets.
+        at_most: likewise.
     """
     scenario = draw(scenarios())
     note(scenario)
     aims = {direction: packets(scenario.resources, direction) for direction in PolicyType}
-    directions = draw(st.lists(_DIRECTIONS, min_size=4, max_size=at_most))
+    directions = draw(st.lists(_DIRECTIONS, min_size=at_least, max_size=at_most))
     return [reference(scenario, direction, draw(aims[direction])) for direction in directions]
 
 

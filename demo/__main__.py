@@ -18,8 +18,18 @@ from demo.flood import OBJECT
 from pyxdp.bpf import features
 
 ROOT = Path(__file__).parent.parent
-PROGRAMS = ("unshare", "nsenter", "mount", "sysctl", "taskset", "redis-server", "redis-benchmark", "iptables", "conntrack")
-NAMESPACES = ("--mount", "--propagation=private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+PROGRAMS = (
+    "unshare",
+    "nsenter",
+    "mount",
+    "sysctl",
+    "taskset",
+    "redis-server",
+    "redis-benchmark",
+    "iptables",
+    "conntrack",
+)
+NAMESPACES = ("--mount", "--propagation=private", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def main() -> int:
@@ -50,7 +60,9 @@ def check() -> None:
     for name, what in {"capabilities": "privileges", "xdp_link": "XDP links", "live_frames": "live frames"}.items():
         support = getattr(found, name)
         if not support:
-            fail(f"{what}: {support}", "the demo needs root and Linux 5.18 (its load generator; pyxdp itself needs less)")
+            fail(
+                f"{what}: {support}", "the demo needs root and Linux 5.18 (its load generator; pyxdp itself needs less)"
+            )
 
 
 def fail(message: str, hint: str) -> NoReturn:

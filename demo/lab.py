@@ -48,9 +48,7 @@ def run(*command: str, text: str = "") -> str:
     Raises:
         subprocess.CalledProcessError: it failed; its output goes with the error.
     """
-    return subprocess.run(
-        command, input=text, capture_output=True, text=True, check=True, timeout=TIMEOUT_S
-    ).stdout
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True, timeout=TIMEOUT_S).stdout
 
 
 def on_client(*command: str) -> tuple[str, ...]:
@@ -77,7 +75,11 @@ def build() -> None:
 
 
 def _connect() -> None:
-    with IPRoute() as host, NetNS(_CLIENT_SPACE, flags=0) as client, Path(f"/run/netns/{_CLIENT_SPACE}").open() as space:
+    with (
+        IPRoute() as host,
+        NetNS(_CLIENT_SPACE, flags=0) as client,
+        Path(f"/run/netns/{_CLIENT_SPACE}").open() as space,
+    ):
         peer = {"ifname": INTERFACE, "net_ns_fd": space.fileno()}
         host.link("add", ifname=INTERFACE, kind="veth", peer=peer)
         for end, address in ((host, HOST), (client, CLIENT)):

@@ -118,7 +118,7 @@ def _p99(said: str) -> float:
 
 def flood(dropped: Callable[[], int]) -> Flood:
     """Flood the host while Redis works; Redis itself counts the requests."""
-    with _endless_benchmark(), _generator() as generator:
+    with requests_all_the_time(), _generator() as generator:
         time.sleep(SETTLE_S)
         quiet = _requests_per_second(QUIET_S)
         lost_before, dropped_before = lab.lost_by_interface(), dropped()
@@ -139,7 +139,8 @@ def _requests_per_second(seconds: float) -> float:
 
 
 @contextmanager
-def _endless_benchmark() -> Iterator[None]:
+def requests_all_the_time() -> Iterator[None]:
+    """50 keep-alive clients that send requests until the block ends."""
     command = lab.on_client("redis-benchmark", "-h", lab.HOST, "-t", "get", "-n", "1000000000")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

@@ -1,0 +1,133 @@
+"""How it looks: on the terminal in 100 columns, and in ``build/demo.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from demo import lab, measure
+from demo.claims import middle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from demo.claims import Claim
+    from demo.measure import Round
+
+WIDTH: Final = 100
+FILE: Final = Path(__file__).parent.parent / "build/demo.json"
+
+console: Final = Console(width=WIDTH, highlight=False, soft_wrap=False)
+
+SCENE: Final = f"""\
+  client {lab.CLIENT}                               host redis-1 {lab.HOST}
+ ┌──────────────────────┐                   ┌───────────────────────────────────────────────┐
+ │ redis-benchmark      │                   │ eth0 ─▶ [bold]XDP[/] ─▶ [bold]raw[/] ─▶ conntrack ─▶ filter ─▶ Redis │
+ │ flood from 198.18/17 ├────── cable ──────┤         │       │       ▲                       │
+ │                      │                   │       [red]deny[/]    [green]allow[/]─────┘ not for what is allowed   │
+ └──────────────────────┘                   └───────────────────────────────────────────────┘"""
+
+
+def heading(text: str) -> None:
+    """Begin a part."""
+    console.print()
+    console.rule(f"[bold]{text}", align="left", style="dim")
+
+
+def command(*words: str, said: str, most: int = 1000) -> None:
+    """Show a command and the first lines of what it printed, as it printed them."""
+    console.print(f"[bold cyan]# {escape(' '.join(words))}")
+    lines = said.rstrip("\n").splitlines()
+    for line in lines[:most]:
+        console.print(escape(line), no_wrap=True, overflow="ellipsis")
+    if len(lines) > most:
+        console.print(f"[dim]... {len(lines) - most:,} more lines")
+
+
+def round_line(number: int, title: str, it: Round) -> None:
+    """Show one round as soon as it is over."""
+    console.print(
+        f"round {number}  {title:<18} {it.keep_alive.requests:>8,.0f}/s  {it.per_request.requests:>7,.0f}/s"
+        f"  {it.entries:>7,} entries   {it.flood.kept:>4.0%} kept of {it.flood.quiet:>7,.0f}/s"
+    )
+
+
+def comparison(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> None:
+    """Show both side by side."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(f"median of {len(iptables)} rounds")
+    table.add_column("")
+    table.add_column("stateful iptables", justify="right")
+    table.add_column("the same with pyxdp", justify="right")
+
+    def row(group: str, name: str, figure: Callable[[Round], float], form: str) -> None:
+        table.add_row(group, name, *(form.format(middle(rounds, figure)) for rounds in (iptables, pyxdp)))
+
+    row("keep-alive", "requests/s", lambda it: it.keep_alive.requests, "{:,.0f}")
+    row("", "p99", lambda it: it.keep_alive.p99, "{:.2f} ms")
+    row("a connection per request", "requests/s", lambda it: it.per_request.requests, "{:,.0f}")
+    row("", "p99", lambda it: it.per_request.p99, "{:.2f} ms")
+    row("conntrack, thereafter", "entries of Redis", lambda it: it.entries, "{:,.0f}")
+    row(f"flood, {measure.FLOOD_RATE:,}/s", "frames sent", lambda it: it.flood.sent, "{:,.0f}")
+    row("", "no room in the interface's ring", lambda it: it.flood.lost, "{:,.0f}")
+    row("", "dropped by filter INPUT | by XDP", lambda it: it.flood.dropped, "{:,.0f}")
+    row("", "requests/s just before", lambda it: it.flood.quiet, "{:,.0f}")
+    row("", "requests/s meanwhile", lambda it: it.flood.flooded, "{:,.0f}")
+    row("", "[bold]kept", lambda it: it.flood.kept, "[bold]{:.0%}[/]")
+    console.print(table)
+
+
+def verdict(found: Sequence[Claim]) -> None:
+    """Show which claims held."""
+    for claim in found:
+        mark = "[green]holds [/]" if claim.holds else "[bold red]FAILED[/]"
+        console.print(f"{mark}  {claim.text}: {claim.evidence}")
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return {
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "system": platform.freedesktop_os_release().get("PRETTY_NAME", ""),
+        "python": platform.python_version(),
+        "pyxdp": version("pyxdp"),
+        "redis": _first(r"v=(\S+)", lab.run("redis-server", "--version")),
+        "iptables": _first(r"v(\S+ \(\w+\))", lab.run("iptables", "--version")),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def write(facts: dict[str, object]) -> None:
+    """Write ``build/demo.json``."""
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(json.dumps(facts, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def rounds_json(rounds: Sequence[Round]) -> list[dict[str, object]]:
+    """Every round with all its figures."""
+    return [asdict(it) | {"kept": it.flood.kept} for it in rounds]
+
+
+def commit() -> str:
+    """Which commit of the project this is; empty outside a git checkout."""
+    asked = ["git", "-c", "safe.directory=*", "-C", str(FILE.parent.parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found[1] if found else ""

@@ -1,0 +1,167 @@
+"""The demo itself, from the first namespace to the last claim. Started by ``demo.__main__`` in namespaces of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import pyxdp
+from demo import lab, measure, report
+from demo.claims import Claim, claims
+from demo.report import console
+
+ROUNDS: Final = 3
+POLICY: Final = "examples/redis"
+NODE: Final = "redis-1"  # the node that the example is written for
+PINS: Final = Path("/sys/fs/bpf/pyxdp")
+MAPS: Final = f"{PINS}/v1/maps"
+PYXDP: Final = Path(sys.executable).with_name("pyxdp")
+
+
+class Comparison:
+    """Two firewalls, measured in turn."""
+
+    def __init__(self) -> None:
+        self.iptables: list[measure.Round] = []
+        self.pyxdp: list[measure.Round] = []
+
+    def run(self) -> None:
+        """Measure all rounds; which firewall comes first alternates, so that a trend of the machine favours none."""
+        for number in range(1, ROUNDS + 1):
+            turns = [self._with_iptables, self._with_pyxdp]
+            for turn in turns if number % 2 else reversed(turns):
+                turn(number)
+
+    def _with_iptables(self, number: int) -> None:
+        self.iptables.append(measure.measure(lab.refused_by_firewall))
+        report.round_line(number, "stateful iptables", self.iptables[-1])
+
+    def _with_pyxdp(self, number: int) -> None:
+        lab.run(str(PYXDP), "apply", POLICY)
+        self.pyxdp.append(measure.measure(dropped_at_xdp))
+        lab.run(str(PYXDP), "delete")
+        report.round_line(number, "the same + pyxdp", self.pyxdp[-1])
+
+
+def dropped_at_xdp() -> int:
+    """How many frames the policy's Deny rule for ingress has matched."""
+    return sum(it.packets for it in pyxdp.status().rules if (it.action, it.direction) == ("Deny", "ingress"))
+
+
+def introduce() -> None:
+    """Show the scene, the policy taking effect, and conntrack while requests run."""
+    console.print(report.SCENE)
+    report.heading("A policy, and what it does to conntrack while Redis answers requests")
+    _count_entries("without pyxdp")
+    _show(str(PYXDP), "apply", POLICY)
+    _count_entries("with pyxdp")
+    lab.run(str(PYXDP), "delete")
+    report.heading(f"{ROUNDS} rounds: keep-alive, a connection per request, conntrack entries, a flood")
+
+
+def _count_entries(when: str) -> None:
+    lab.forget_connections()
+    with measure.requests_all_the_time():
+        time.sleep(measure.SETTLE_S)
+        listed = lab.run("conntrack", "-L", "-p", "tcp", "--dport", str(lab.PORT))
+    console.print(f"{when}, conntrack lists {len(listed.splitlines())} connections to port {lab.PORT}")
+
+
+def look_inside() -> dict[str, float]:
+    """Show what is pinned and counted; return how long it took to apply the policy, by command and from Python."""
+    report.heading("What people and tools can see")
+    policy = pyxdp.resolve(pyxdp.load([POLICY]).resources)
+    begin = time.monotonic()
+    pyxdp.apply(policy)
+    from_python = time.monotonic() - begin
+    measure.benchmark("-n", "10000")
+    measure.flood(dropped_at_xdp)
+    _show_maps()
+    _show(str(PYXDP), "status")
+    _show(str(PYXDP), "apply", POLICY)
+    return {"from_python": round(from_python, 3)}
+
+
+def _show_maps() -> None:
+    if shutil.which("bpftool") is None:
+        console.print("[dim]bpftool is not installed; it would show the same from the pinned maps")
+        return
+    denied = next(it for it in pyxdp.status().rules if (it.action, it.direction) == ("Deny", "ingress"))
+    _show("bpftool", "map", "dump", "pinned", f"{MAPS}/names", most=11)
+    for name in ("names", "counters"):
+        _show(
+            "bpftool",
+            "map",
+            "lookup",
+            "pinned",
+            f"{MAPS}/{name}",
+            "key",
+            *map(str, denied.counter.to_bytes(4, sys.byteorder)),
+        )
+
+
+def leave_nothing() -> Claim:
+    """Remove everything and look whether anything is left."""
+    report.heading("And gone")
+    _show(str(PYXDP), "delete")
+    left = [str(path) for path in PINS.parent.glob("pyxdp*")]
+    left += [
+        line for tool in ("iptables-save", "ip6tables-save") for line in lab.run(tool).splitlines() if "PYXDP" in line
+    ]
+    left += [line for line in lab.run("ip", "-details", "link", "show", lab.INTERFACE).splitlines() if "xdp" in line]
+    return Claim("pyxdp delete leaves nothing", not left, "; ".join(left) or "no pin, no rule, no program")
+
+
+def _show(*words: str, most: int = 1000) -> None:
+    shown = [Path(words[0]).name, *words[1:]]
+    report.command(*shown, said=lab.run(*words), most=most)
+
+
+def main() -> int:
+    """Tell the story; return 0 if every claim held."""
+    begin = time.monotonic()
+    socket.sethostname(NODE)
+    facts: dict[str, object] = {"commit": report.commit(), "machine": report.machine()}
+    lab.build()
+    with lab.redis():
+        introduce()
+        comparison = Comparison()
+        comparison.run()
+        report.comparison(comparison.iptables, comparison.pyxdp)
+        facts["seconds_to_apply"] = look_inside()
+        left = leave_nothing()
+    found = [*claims(comparison.iptables, comparison.pyxdp), left]
+    report.heading("What was claimed")
+    report.verdict(found)
+    facts |= {
+        "flood_rate": measure.FLOOD_RATE,
+        "iptables": report.rounds_json(comparison.iptables),
+        "pyxdp": report.rounds_json(comparison.pyxdp),
+        "claims": [asdict(claim) for claim in found],
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    report.write(facts)
+    where_next(time.monotonic() - begin)
+    return 0 if all(claim.holds for claim in found) else 1
+
+
+def where_next(seconds: float) -> None:
+    """Say what to read and try now."""
+    console.print(f"\nall figures of this run: {report.FILE.relative_to(Path.cwd())} ({seconds:.0f} s)\n")
+    console.print("[bold]Where to go next")
+    console.print("  docs/getting-started.md   your own Redis: which lines to change, how to try without risk")
+    console.print("  docs/concepts.md          untracked policy: what it can do, what it can not")
+    console.print("  docs/inspection.md        bpftool and pyxdp status, field by field")
+    console.print("  examples/                 this policy, and a blocklist")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -8,22 +8,24 @@ so it becomes one conjunction for each (protocol, port) that the name stands for
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.compiler.intervals import Intervals, complement, intersection, union
 from pyxdp.compiler.service import LAST_PORT, PROTOCOLS, fragment_keys, service_keys, space
 from pyxdp.net.addresses import host_network
-from pyxdp.net.values import PORT_PROTOCOLS
-from pyxdp.resolver import AddressSet
+from pyxdp.net.values import PORT_PROTOCOLS, Family
+from pyxdp.resolver import AddressSet, Direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pyxdp.model import IcmpMatch
-    from pyxdp.net.values import Family
     from pyxdp.resolver import EffectiveRule, PortMatch, PortMember, Side
+
+
+_EITHER: Final[frozenset[Family]] = frozenset({4, 6})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,7 @@ def _conjunctions(
         protocols &= PORT_PROTOCOLS
     for services, whole in _services(protocols, destination.ports, rule.icmp, rule.notICMP):
         yield Match(
-            _address(rule, rule.source, source),
-            _address(rule, rule.destination, destination),
+            *_addresses(rule, source, destination),
             services,
             source.ports,
             not whole or source.ports is not None,
@@ -123,8 +124,26 @@ def _services(
     )
 
 
-def _address(rule: EffectiveRule, side: Side, choice: _PortChoice) -> AddressCondition:
-    return AddressCondition(rule.families, side.sets + choice.sets, side.notSets + choice.not_sets)
+def _addresses(
+    rule: EffectiveRule, source: _PortChoice, destination: _PortChoice
+) -> tuple[AddressCondition, AddressCondition]:
+    """Return the conditions on source and destination.
+
+    Both addresses of a packet have the same IP version, so one of them answers for both: one that is looked at anyway,
+    or the remote one. A field that no rule restricts costs neither rows nor time.
+    """
+    conditions = tuple(
+        AddressCondition(_EITHER, side.sets + choice.sets, side.notSets + choice.not_sets)
+        for side, choice in ((rule.source, source), (rule.destination, destination))
+    )
+    looked_at = [bool(condition.sets or condition.not_sets) for condition in conditions]
+    remote = 0 if rule.id.direction is Direction.INGRESS else 1
+    asked = remote if looked_at[remote] or not any(looked_at) else 1 - remote
+    first, second = (
+        replace(condition, families=rule.families) if number == asked else condition
+        for number, condition in enumerate(conditions)
+    )
+    return first, second
 
 
 def _choices(side: Side) -> tuple[_PortChoice, ...]:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 NODE: Final = "node1"
 INTERFACE: Final = "eth0"
-_INTERFACES: Final = (Interface("lo", 1), Interface(INTERFACE, 2, tuple(vocabulary.HOST.values())))
+INTERFACES: Final = (Interface("lo", 1), Interface(INTERFACE, 2, tuple(vocabulary.HOST.values())))
 _TIERS: Final = ("default", "kube-admin", "alpha", "beta", "no-such-tier")
 _DIRECTIONS: Final = st.sampled_from(tuple(PolicyType))
 
@@ -78,7 +78,7 @@ def scenarios(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Scenario:
         namespaces=(Namespace(metadata=Metadata(name="prod", labels={"env": "prod"})),),
         felixConfigurations=draw(_named(_CONFIGURATIONS, (f"node.{NODE}", "default", "node.other"))),
     )
-    return Scenario("random", resources, NODE, _INTERFACES)
+    return Scenario("random", resources, NODE, INTERFACES)
 
 
 def reference(scenario: Scenario, direction: PolicyType, packet: Packet) -> Case:

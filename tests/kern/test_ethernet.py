@@ -19,7 +19,7 @@ PRIORITY = 5 << 13
 
 @pytest.fixture(params=[IPV4, IPV6], ids=["IPv4", "IPv6"])
 def ethertype(request: pytest.FixtureRequest) -> int:
-    return request.param
+    return int(request.param)
 
 
 def test_untagged(bench: Bench, ethertype: int) -> None:

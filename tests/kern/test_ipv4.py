@@ -110,8 +110,8 @@ def test_ah_is_judged_by_protocol(bench: Bench) -> None:
 
 
 def test_addresses(bench: Bench) -> None:
-    for side in ({"source": "203.0.113.9"}, {"destination": "203.0.113.9"}):
-        assert bench.xdp(ethernet(IPV4, ipv4(TCP, tcp(1), **side))).is_drop(Reason.DROP_POLICY)
+    for packet in (ipv4(TCP, tcp(1), source="203.0.113.9"), ipv4(TCP, tcp(1), destination="203.0.113.9")):
+        assert bench.xdp(ethernet(IPV4, packet)).is_drop(Reason.DROP_POLICY)
     assert bench.xdp(ethernet(IPV4, ipv4(TCP, tcp(1)))).is_pass(Reason.PASS_NO_MATCH)
 
 

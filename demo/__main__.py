@@ -1,7 +1,7 @@
 """Checks what the demo needs, then runs it where it can neither meet nor leave anything: in namespaces of its own.
 
-The processes of a PID namespace die with its first one, and the kernel takes mounts, network namespaces and what is pinned
-away with the last process that sees them. So nothing has to be cleaned up, however the demo ends.
+The processes of a PID namespace die with its first one, and the kernel takes mounts, network namespaces and what is
+pinned away with the last process that sees them. So nothing has to be cleaned up, however the demo ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The flood: SYNs to Redis' port from addresses that no rule allows, at a given rate, for a given time.
 
-A program of its own, because it runs in the client's network namespace: ``python -m demo.flood``. It says ``ready``, waits
-for a line on standard input, sends, and prints how many frames it sent.
+A program of its own, because it runs in the client's network namespace: ``python -m demo.flood``. It says ``ready``,
+waits for a line on standard input, sends, and prints how many frames it sent.
 """
 
 from __future__ import annotations

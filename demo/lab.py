@@ -69,8 +69,9 @@ def build() -> None:
     Path("/run/netns").mkdir()
     netns.create(_CLIENT_SPACE)
     _connect()
-    # A connection per request leaves its port in TIME_WAIT for a minute: let the client have many, and reuse them.
-    run(*on_client("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1"))
+    # A connection per request leaves its port in TIME_WAIT for a minute: let the client have many, and reuse them. But
+    # none below 10000: some are failsafe ports (2379, 6666, ...), and what comes from them stays tracked.
+    run(*on_client("sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 65535", "net.ipv4.tcp_tw_reuse=1"))
     run("iptables-restore", text=FIREWALL)
 
 
@@ -97,8 +98,8 @@ def _connect() -> None:
 
 
 def _enable_gro() -> None:
-    """Generic receive offload, as cards have it; a veth then has the receive queue that live frames are delivered to."""
-    Ethtool().set_offload_flag(INTERFACE, "generic-receive-offload", True)
+    """Switch generic receive offload on, as cards have it. A veth then has the queue that takes live frames."""
+    Ethtool().set_offload_flag(INTERFACE, "generic-receive-offload", enable=True)
 
 
 def host_mac() -> str:

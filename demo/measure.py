@@ -122,7 +122,8 @@ def flood(dropped: Callable[[], int]) -> Flood:
         time.sleep(SETTLE_S)
         quiet = _requests_per_second(QUIET_S)
         lost_before, dropped_before = lab.lost_by_interface(), dropped()
-        assert generator.stdin and generator.stdout  # noqa: S101 - they are pipes
+        assert generator.stdin is not None  # noqa: S101 - they are pipes
+        assert generator.stdout is not None  # noqa: S101
         print("go", file=generator.stdin, flush=True)
         time.sleep(SETTLE_S)
         flooded = _requests_per_second(FLOOD_S - 2 * SETTLE_S)

@@ -31,12 +31,13 @@ FILE: Final = Path(__file__).parent.parent / "build/demo.json"
 console: Final = Console(width=WIDTH, highlight=False, soft_wrap=False)
 
 SCENE: Final = f"""\
-  client {lab.CLIENT}                               host redis-1 {lab.HOST}
- ┌──────────────────────┐                   ┌───────────────────────────────────────────────┐
- │ redis-benchmark      │                   │ eth0 ─▶ [bold]XDP[/] ─▶ [bold]raw[/] ─▶ conntrack ─▶ filter ─▶ Redis │
- │ flood from 198.18/17 ├────── cable ──────┤         │       │       ▲                       │
- │                      │                   │       [red]deny[/]    [green]allow[/]─────┘ not for what is allowed   │
- └──────────────────────┘                   └───────────────────────────────────────────────┘"""
+      client {lab.CLIENT}                      host redis-1 {lab.HOST}
+ ┌───────────────────────────┐   ┌──────────────────────────────────────────────────────────────┐
+ │ redis-benchmark           │   │ eth0 ──▶ XDP ──▶ raw table ──▶ conntrack ──▶ filter ──▶ Redis│
+ │ flood from 198.18.0.0/17  ├───┤           │          │                         ▲             │
+ └───────────────────────────┘   │           ▼ Deny     └─────────────────────────┘             │
+                                 │                        Allow: not tracked                    │
+                                 └──────────────────────────────────────────────────────────────┘"""
 
 
 def heading(text: str) -> None:
@@ -50,7 +51,7 @@ def command(*words: str, said: str, most: int = 1000) -> None:
     console.print(f"[bold cyan]# {escape(' '.join(words))}")
     lines = said.rstrip("\n").splitlines()
     for line in lines[:most]:
-        console.print(escape(line), no_wrap=True, overflow="ellipsis")
+        console.print(escape(line))
     if len(lines) > most:
         console.print(f"[dim]... {len(lines) - most:,} more lines")
 
@@ -80,8 +81,8 @@ def comparison(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> None:
     row("", "p99", lambda it: it.per_request.p99, "{:.2f} ms")
     row("conntrack, thereafter", "entries of Redis", lambda it: it.entries, "{:,.0f}")
     row(f"flood, {measure.FLOOD_RATE:,}/s", "frames sent", lambda it: it.flood.sent, "{:,.0f}")
-    row("", "no room in the interface's ring", lambda it: it.flood.lost, "{:,.0f}")
-    row("", "dropped by filter INPUT | by XDP", lambda it: it.flood.dropped, "{:,.0f}")
+    row("", "lost in the ring", lambda it: it.flood.lost, "{:,.0f}")
+    row("", "dropped (INPUT / XDP)", lambda it: it.flood.dropped, "{:,.0f}")
     row("", "requests/s just before", lambda it: it.flood.quiet, "{:,.0f}")
     row("", "requests/s meanwhile", lambda it: it.flood.flooded, "{:,.0f}")
     row("", "[bold]kept", lambda it: it.flood.kept, "[bold]{:.0%}[/]")
@@ -95,7 +96,7 @@ def verdict(found: Sequence[Claim]) -> None:
         console.print(f"{mark}  {claim.text}: {claim.evidence}")
 
 
-def machine() -> dict[str, str | int]:
+def machine() -> dict[str, object]:
     """What the figures were measured on."""
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {

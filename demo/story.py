@@ -1,9 +1,10 @@
-"""The demo itself, from the first namespace to the last claim. Started by ``demo.__main__`` in namespaces of its own."""
+"""The demo itself, from the first namespace to the last claim. ``demo.__main__`` starts it."""
 
 from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -161,7 +162,11 @@ def where_next(seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # Lines as they come, also into a pipe; and a terminal without UTF-8 shows question marks instead of lines.
+    sys.stdout.reconfigure(line_buffering=True, errors="replace")  # type: ignore[union-attr]
     try:
         sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {' '.join(error.cmd)}: status {error.returncode}\n{error.stderr}")
     except KeyboardInterrupt:
         sys.exit(130)

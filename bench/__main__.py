@@ -13,6 +13,8 @@ from bench.verdict import REPEAT, ROUNDS, measure
 
 #: What a verdict of the ten-rule policy may add to an empty program, in nanoseconds, on the reference machine.
 BOUND_NS: Final = 45.0
+#: The same on machines that are slower in all: program over empty program.
+BOUND_RATIO: Final = 2.6
 
 
 def main() -> int:
@@ -26,9 +28,10 @@ def main() -> int:
     path = Path("build/bench.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
-    worst = max(cost.verdict for cost in costs if "IPv6" not in cost.name)
-    print(f"slowest IPv4 verdict: {worst:.0f} ns, bound: {BOUND_NS:.0f} ns")
-    return 0 if worst <= BOUND_NS else 1
+    worst = max(costs, key=lambda cost: cost.verdict)
+    ratio = worst.program / worst.control
+    print(f"slowest: {worst.name}, {worst.verdict:.0f} ns (bound: {BOUND_NS:.0f}), {ratio:.2f} times the empty program")
+    return 0 if worst.verdict <= BOUND_NS or ratio <= BOUND_RATIO else 1
 
 
 if __name__ == "__main__":

@@ -83,23 +83,27 @@ static __always_inline __u64 range_index(__u32 slot, __u32 entry)
 	return value ? *value : ~0ULL;
 }
 
-/* Which bucket of the index an upper half is in: what is below the first bucket belongs to it, what is above the last to that. */
+/* Which bucket of the index the upper half of an address is in. */
 static __always_inline __u32 bucket_of(__u32 slot, __u64 key)
 {
 	__u64 origin = range_index(slot, PYXDP_INDEX_ORIGIN), shape = range_index(slot, PYXDP_INDEX_SHAPE), bucket;
 	__u32 last = shape >> 32;
 
-	bucket = key < origin ? 0 : (key - origin) >> (shape & 63);
+	if (key < origin)
+		return 0;
+	bucket = 1 + ((key - origin) >> (shape & 63));
 	return bucket < last ? bucket : last;
 }
 
 static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *address)
 {
 	__u64 bucket = range_index(slot, PYXDP_INDEX_BUCKETS + bucket_of(slot, address->high));
-	__u32 base = slot * pyxdp_half_ranges;
+	__u32 base = slot * pyxdp_half_ranges, count = bucket >> 32;
 	const struct pyxdp_range *range;
 
-	range = find_range(base + (__u32)bucket, bucket >> 32, address->high);
+	if (!count)
+		return bucket;
+	range = find_range(base + (__u32)bucket, count, address->high);
 	if (range && range->length)
 		range = find_range(base + range->value, range->length, address->low);
 	return range ? range->value : MISS;

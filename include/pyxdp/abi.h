@@ -122,11 +122,11 @@ enum pyxdp_entry {
 
 /*
  * pyxdp_range_index: 64-bit entries that say where to search the main list of pyxdp_ranges for the upper half of an IPv6
- * address. Bucket b is for keys from origin + (b << shift) on; keys below origin are in bucket 0, keys behind the last bucket in
- * the last.
+ * address. Bucket 0 is for keys below origin, bucket 1 + b for keys from origin + (b << shift) on, the last one for all behind.
  *   [PYXDP_INDEX_ORIGIN]      origin
  *   [PYXDP_INDEX_SHAPE]       shift in the lower half, number of the last bucket in the upper half
- *   [PYXDP_INDEX_BUCKETS + b] first range in the lower half, number of ranges in the upper half
+ *   [PYXDP_INDEX_BUCKETS + b] first range in the lower half, number of ranges in the upper half; number 0: the lower half is
+ *                             the class of every key in the bucket
  */
 enum pyxdp_index {
 	PYXDP_INDEX_ORIGIN = 0,

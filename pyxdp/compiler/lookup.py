@@ -109,26 +109,32 @@ def range_table(pieces: Boundaries) -> RangeTable:
         else:
             ranges.append(abi.Range(start, len(main) + len(below), len(lower)))
             below += (abi.Range(low, number, 0) for low, number in lower)
-    return RangeTable((*ranges, *below), tuple(_range_index([start for start, _ in main])))
+    return RangeTable((*ranges, *below), tuple(_range_index(ranges)))
 
 
-def _range_index(starts: list[int]) -> Iterator[int]:
-    """Yield the index of ranges that begin at ``starts``: a few buckets for each range, over the span that has any.
+def _range_index(main: Sequence[abi.Range]) -> Iterator[int]:
+    """Yield the index of the main ranges: a few buckets for each, over the span that has any.
 
     The first range begins at 0; the span begins with the second.
     """
+    starts = [one.start for one in main]
     origin = starts[1] if len(starts) > 1 else 0
     span = starts[-1] - origin
     bits = min((len(starts) - 1).bit_length() + _INDEX_SPARE_BITS, _INDEX_BITS)
     shift = max(span.bit_length() - bits, 0)
     last = span >> shift
     yield origin
-    yield shift | last << 32
+    yield shift | last + 1 << 32
+    yield _bucket(main, 0, 0)
     for bucket in range(last + 1):
         low = origin + (bucket << shift)
-        first = bisect_right(starts, low) - 1 if bucket else 0
-        final = bisect_right(starts, low + (1 << shift) - 1) - 1
-        yield first | (final - first + 1) << 32
+        yield _bucket(main, bisect_right(starts, low) - 1, bisect_right(starts, low + (1 << shift) - 1) - 1)
+
+
+def _bucket(main: Sequence[abi.Range], first: int, last: int) -> int:
+    """Return the entry of a bucket whose keys are in these ranges."""
+    only = main[first] if first == last else None
+    return only.value if only and not only.length else first | last - first + 1 << 32
 
 
 def _upper_halves(pieces: Boundaries) -> Iterator[tuple[int, list[tuple[int, int]]]]:

@@ -99,7 +99,7 @@ def _connect() -> None:
 
 def _enable_gro() -> None:
     """Switch generic receive offload on, as cards have it. A veth then has the queue that takes live frames."""
-    Ethtool().set_offload_flag(INTERFACE, "generic-receive-offload", enable=True)
+    Ethtool().set_offload_flag(INTERFACE, "generic-receive-offload", data=True)
 
 
 def host_mac() -> str:

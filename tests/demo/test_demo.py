@@ -1,0 +1,121 @@
+"""The demo's own arithmetic, and that nothing outlives it. ``make demo`` itself is run by CI."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from demo import flood, measure
+from demo.claims import claims, noise
+from demo.measure import Flood, Round, Speed
+from tests.lab.waiting import wait_until
+from tests.veth.host import checksum
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TRACKED = Round(Speed(80_000, 0.4), Speed(20_000, 1.6), 10_100, Flood(1_000_000, 0, 1_000_000, 80_000, 16_000))
+UNTRACKED = Round(Speed(80_000, 0.4), Speed(20_000, 1.6), 0, Flood(1_000_000, 500, 999_500, 80_000, 70_000))
+
+
+def failed(tracked: Round, untracked: Round) -> list[str]:
+    return [claim.text for claim in claims([tracked] * 3, [untracked] * 3) if not claim.holds]
+
+
+def test_good_figures_prove_the_claims() -> None:
+    assert failed(TRACKED, UNTRACKED) == []
+
+
+@pytest.mark.parametrize(
+    ("untracked", "what"),
+    [
+        (replace(UNTRACKED, entries=1), "conntrack"),
+        (replace(UNTRACKED, flood=replace(UNTRACKED.flood, dropped=900_000)), "counted at XDP"),
+        (replace(UNTRACKED, flood=replace(UNTRACKED.flood, flooded=15_000)), "under the flood"),
+        (replace(UNTRACKED, keep_alive=Speed(70_000, 0.4)), "keep-alive"),
+        (replace(UNTRACKED, per_request=Speed(17_000, 0.4)), "connection per request"),
+    ],
+)
+def test_a_bad_figure_fails_its_claim(untracked: Round, what: str) -> None:
+    (claim,) = failed(TRACKED, untracked)
+    assert what in claim
+
+
+def test_a_firewall_that_tracks_nothing_is_no_comparison() -> None:
+    (claim,) = failed(replace(TRACKED, entries=20), UNTRACKED)
+    assert "conntrack" in claim
+
+
+def test_noise_is_what_rounds_of_one_firewall_differ_by() -> None:
+    rounds = [replace(TRACKED, entries=entries) for entries in (80, 100, 105)]
+    assert noise(rounds, lambda it: it.entries) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "====== GET ======\n  1000 requests completed in 0.01 seconds\n\n98.10% <= 1.2 milliseconds\n"
+        "99.05% <= 1.5 milliseconds\n100.00% <= 2 milliseconds\n93457.94 requests per second\n",
+        "99.219% <= 9.9 milliseconds (cumulative count 99)\nSummary:\n  throughput summary: 93457.94 requests per second\n"
+        "  latency summary (msec):\n          avg       min       p50       p95       p99       max\n"
+        "        1.134     0.088     0.407     1.400     1.500    13.479\n",
+    ],
+    ids=["redis 6.0", "redis 7.0"],
+)
+def test_what_redis_benchmark_says(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure.lab, "run", lambda *_: said)
+    assert measure.benchmark() == Speed(93457.94, 1.5)
+
+
+def test_checksums_stay_right_whatever_the_generator_changes() -> None:
+    frame = bytearray(flood.syn(bytes(6), IPv4Address("10.20.0.1"), 6379))
+    for number in (0, 1, 0x1234, 0x7FFF):
+        frame[28:30] = number.to_bytes(2, "big")
+        frame[18:20] = frame[34:36] = (~number & 0xFFFF).to_bytes(2, "big")
+        assert checksum(bytes(frame[14:34])) == 0
+        assert checksum(bytes(frame[26:34]) + b"\0\x06\0\x14" + bytes(frame[34:54])) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_outlives_the_demo(number: signal.Signals) -> None:
+    """SIGKILL is for the one that holds the namespaces, as the OOM killer might choose it."""
+    with subprocess.Popen([sys.executable, "-m", "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
+        (unshare,) = wait_until(lambda: children(demo.pid))
+        try:
+            assert demo.stdout is not None
+            next(line for line in demo.stdout if line.startswith("applied in"))  # Redis runs, the policy is in force
+            below = descendants(demo.pid)
+            assert {"redis-server", "unshare"} <= {name(pid) for pid in below}
+        finally:
+            os.kill(unshare if number == signal.SIGKILL else demo.pid, number)
+        assert demo.wait(timeout=10) != 0
+        wait_until(lambda: not any(name(pid) for pid in below), what="all its processes are gone")
+    assert (
+        "redis-host-eth0" not in subprocess.run(["bpftool", "link"], capture_output=True, text=True, check=True).stdout
+    )
+
+
+def children(pid: int) -> list[int]:
+    return [int(it) for it in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descendants(pid: int) -> list[int]:
+    found = children(pid)
+    return found + [further for child in found for further in descendants(child)]
+
+
+def name(pid: int) -> str:
+    """What a process is called; empty when it is no more."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    found = re.search(r"Name:\t(.*)\n(?:.*\n)*?State:\t(.)", status)
+    return found[1] if found and found[2] not in "ZX" else ""

@@ -105,9 +105,7 @@ _COMMANDS: Final = {
 
 
 #: main() looks for it by itself: a command line that can not be parsed may have it too.
-_debug: Final[Any] = click.option(
-    "--debug", is_flag=True, expose_value=False, help="With an error print where it came from."
-)
+_debug = click.option("--debug", is_flag=True, expose_value=False, help="With an error print where it came from.")
 
 
 @click.group(cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

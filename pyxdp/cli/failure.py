@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pyxdp.cli.output import plural
-from pyxdp.errors import BpfError, ManifestError, PyxdpError, UnsupportedPolicyError, VerifierError
+from pyxdp.errors import BpfError, CapacityError, ManifestError, PyxdpError, UnsupportedPolicyError, VerifierError
 
 if TYPE_CHECKING:
     import click
@@ -68,11 +69,19 @@ def of_error(error: PyxdpError) -> Failure:
         hint = f"{plural(len(error.problems), 'place')} to correct; nothing was changed"
     elif isinstance(error, UnsupportedPolicyError):
         data["policies"] = [{"object": name, "reason": reason} for name, reason in error.policies]
-    elif isinstance(error, VerifierError):
-        hint = hint or "see the verifier's log with --debug or --json"
-    elif isinstance(error, BpfError):
-        data["errno"] = error.errno
+    hint = hint or _usual_hint(error)
     return Failure(type=type(error).__name__, message=str(error), hint=hint, exit_code=error.exit_code, data=data)
+
+
+def _usual_hint(error: PyxdpError) -> str:
+    """What helps with most errors of a kind that come without a hint of their own."""
+    if isinstance(error, CapacityError):
+        return "one rule with a network set does the work of many; a named port counts once for each port it stands for"
+    if isinstance(error, VerifierError):
+        return "please report it; --json prints the verifier's log"
+    if isinstance(error, BpfError) and error.errno in (errno.EPERM, errno.EACCES):
+        return "run as root"
+    return ""
 
 
 def of_usage(error: click.ClickException, command: str) -> Failure:

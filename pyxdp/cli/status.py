@@ -26,8 +26,8 @@ _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)
 
 #: What this version leaves to others, so that nobody takes it for enforced.
 _LIMITS: Final = (
-    "only the untracked class (doNotTrack) is enforced by this version: packets that no untracked rule matches fall "
-    "through to the host's own rules"
+    "this version enforces the untracked class (doNotTrack), not the normal one: packets that no untracked rule "
+    "matches fall through to the host's own rules"
 )
 _MODES: Final = {"native": "green", "generic": "yellow", "none": "red"}
 
@@ -74,7 +74,8 @@ def _tell_policy(output: Output, found: Status) -> None:
 
 
 def _tell_rules(output: Output, found: Status, *, everything: bool) -> None:
-    shown = [it for it in found.rules if it.tier or it.packets or everything]
+    ordered = sorted(found.rules, key=lambda it: (it.tier, it.policy, it.direction == "egress", it.rule))
+    shown = [it for it in ordered if it.tier or it.packets or everything]
     rows = [[_title(it), it.action if it.tier else "failsafe", f"{it.packets:,}", f"{it.bytes:,}"] for it in shown]
     if rows:
         output.table(["RULE", "ACTION", "PACKETS", "BYTES"], rows, right=["PACKETS", "BYTES"])

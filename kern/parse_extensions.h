@@ -14,6 +14,7 @@
 #include "cursor.h"
 
 #define EXTENSIONS_MAX 8
+#define EXTENSION_REST_MASK 0x7ff /* the longest is 255 * 8 */
 #define FRAGMENT_OFFSET_SHIFT 3
 
 /* What every extension header begins with, and the fragment header whole. */
@@ -55,13 +56,15 @@ static __always_inline __u64 walk_chain(struct cursor *cursor, __u8 protocol)
 	union packed_extensions result = { .extensions = { .reason = PYXDP_DROP_EXTENSIONS } };
 	struct extensions *extensions = &result.extensions;
 	struct extension_header header;
-	__u32 length;
+	__u32 length, rest;
 
 	for (int i = 0; i < EXTENSIONS_MAX && is_extension(protocol); i++) {
 		if (!pull(cursor, &header, sizeof(header)))
 			return result.packed;
 		length = extension_length(protocol, header.length);
-		skip(cursor, length - sizeof(header));
+		rest = length - sizeof(header);
+		barrier_var(rest); /* clang would drop a mask that is of no use but to verifiers before Linux 6.2 */
+		skip(cursor, rest & EXTENSION_REST_MASK);
 		extensions->length += length;
 		extensions->protocol = header.next;
 		if (protocol == IPPROTO_FRAGMENT)

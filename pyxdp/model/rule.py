@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from pyxdp.model.metadata import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyxdp.net.values import Family, Network, PortRange, Protocol
 
 
@@ -19,7 +20,7 @@ class Action(Enum):
     ALLOW = "Allow"
     DENY = "Deny"
     LOG = "Log"
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 -- not a password
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,16 @@ def _remove(path: Path) -> None:
         path.rmdir()
 
 
+def rename(before: Path, now: Path) -> None:
+    """Rename a pin, atomically if the new name is taken.
+
+    Raises:
+        PinError: the bpffs refused.
+    """
+    with _named(now, "can not write"):
+        before.rename(now)
+
+
 def remove_empty(*paths: Path) -> None:
     """Remove those folders that hold nothing."""
     for path in paths:

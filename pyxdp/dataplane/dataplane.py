@@ -125,11 +125,11 @@ class Dataplane:
                 state = read_state(self._layout, self._iptables, devices.values())
             with clock("compile"):
                 check_interfaces((endpoint.interface for endpoint in policy.endpoints), devices)
-                image = _compiled(policy, state)
+                image = _compiled(policy, state, {name: it.interface.index for name, it in devices.items()})
             with clock("plan"):
                 plan = planner.plan(state, self._target(image, policy.endpoints))
             with clock("check"):
-                check_plan(plan, devices, self._iptables)
+                check_plan(plan, state, devices, self._iptables)
             with clock("execute"):
                 if not dry_run:
                     self._execute(plan, state, on_progress)
@@ -168,9 +168,9 @@ class Dataplane:
             return planner.plan_removal(state.rules, state.links, pins=self._layout.base.exists())
         indexes = {interface.name: interface.index for interface in netlink.interfaces()}
         governed = {
-            it.interface: planner.Governed(number, indexes[it.interface], it.name)
-            for number, it in state.endpoints.items()
-            if it.interface in indexes
+            name: planner.Governed(number, indexes[name], state.endpoints[number].name)
+            for name, number in planner.known_numbers(state, indexes).items()
+            if name in indexes
         }
         header = state.slots[state.active]
         target = planner.Target(
@@ -227,12 +227,12 @@ class _Clock:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - begin
 
 
-def _compiled(policy: EffectivePolicy, state: planner.State) -> MapImage:
+def _compiled(policy: EffectivePolicy, state: planner.State, ifindexes: Mapping[str, int]) -> MapImage:
     """Compile so that identities and interfaces that live on keep their numbers."""
     rulesets = compile_rulesets(policy)
     identities = {name.identity: index for index, name in state.names.items()}
-    interfaces = {it.interface: number for number, it in state.endpoints.items()}
     counters = planner.assign(identities, rulesets.identities, limit=_MAX_COUNTERS, what="rules")
     wanted = [endpoint.interface for endpoint in rulesets.endpoints]
-    numbers = planner.assign(interfaces, wanted, limit=int(Limit.ENDPOINTS), what="governed interfaces")
+    known, limit = planner.known_numbers(state, ifindexes), int(Limit.ENDPOINTS)
+    numbers = planner.assign(known, wanted, limit=limit, what="governed interfaces", taken=state.endpoints)
     return build_image(rulesets, counters, numbers)

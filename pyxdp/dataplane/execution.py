@@ -68,6 +68,7 @@ class Execution:
             planner.WriteEndpoints: self._records.write_endpoints,
             planner.LoadPrograms: self._objects.load,
             planner.AttachXdp: lambda operation, attempt: self._hooks.attach(operation, self._records, attempt),
+            planner.RenameLink: self._hooks.rename,
             planner.MoveLink: self._hooks.move,
             planner.UpdateRules: self._update_rules,
             planner.RemoveRules: self._remove_rules,

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.bpf import Link, Program, unpin
-from pyxdp.dataplane.bpffs import make_folder, remove_tree
+from pyxdp.dataplane.bpffs import make_folder, remove_tree, rename
 from pyxdp.errors import AttachError
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ class Hooks:
             remove_tree(pin)  # of a link whose interface is gone
             link.pin(pin)
         attempt.on_failure(lambda: self._remove(operation.interface))
+
+    def rename(self, operation: planner.RenameLink, attempt: Attempt) -> None:
+        """Rename a pin, in the place of one whose interface is gone."""
+        before, now = self._layout.link(operation.before), self._layout.link(operation.interface)
+        rename(before, now)
+        attempt.on_failure(lambda: rename(now, before))
 
     def move(self, operation: planner.MoveLink, attempt: Attempt) -> None:
         """Replace the program of a link without a gap."""

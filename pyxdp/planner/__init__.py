@@ -23,6 +23,7 @@ from pyxdp.planner.operations import (
     RemovePins,
     RemovePrograms,
     RemoveRules,
+    RenameLink,
     Switch,
     UnpointPrograms,
     UpdateRules,
@@ -30,7 +31,7 @@ from pyxdp.planner.operations import (
     WriteNames,
     as_json,
 )
-from pyxdp.planner.planning import plan, plan_removal
+from pyxdp.planner.planning import known_numbers, plan, plan_removal
 from pyxdp.planner.state import (
     EMPTY_SLOT,
     Governed,
@@ -69,6 +70,7 @@ __all__ = [
     "RemovePins",
     "RemovePrograms",
     "RemoveRules",
+    "RenameLink",
     "Rules",
     "State",
     "Switch",
@@ -80,6 +82,7 @@ __all__ = [
     "XdpLink",
     "as_json",
     "assign",
+    "known_numbers",
     "plan",
     "plan_removal",
 ]

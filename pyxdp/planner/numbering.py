@@ -12,21 +12,24 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 
 
-def assign(existing: Mapping[K, int], wanted: Iterable[K], *, limit: int, what: str) -> dict[K, int]:
+def assign(
+    existing: Mapping[K, int], wanted: Iterable[K], *, limit: int, what: str, taken: Iterable[int] = ()
+) -> dict[K, int]:
     """Give each wanted key a number: the one that it has, or the lowest that nobody has.
 
     A number whose key is no longer wanted is not given away: until the next switch the active slot still uses it.
 
     Args:
-        existing: every number that is in use.
+        existing: numbers that keys have.
         wanted: without duplicates; their order decides who gets which new number.
         limit: numbers are below it.
         what: of the numbered things, for the error.
+        taken: further numbers that are in use.
 
     Raises:
         CapacityError: there are not enough numbers.
     """
-    taken = set(existing.values())
+    taken = {*existing.values(), *taken}
     free = (number for number in range(limit) if number not in taken)
     wanted = list(wanted)
     assigned: dict[K, int] = {}

@@ -91,6 +91,17 @@ class AttachXdp:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameLink:
+    """Give the pin of a link the name that its interface has now; what is attached stays."""
+
+    before: str
+    interface: str
+
+    def __str__(self) -> str:
+        return f"keep the XDP link of {self.before}, which is now called {self.interface}"
+
+
+@dataclass(frozen=True, slots=True)
 class MoveLink:
     """Make an attached link run another instance's program, without a gap."""
 
@@ -260,6 +271,7 @@ Operation: TypeAlias = (
     | WriteEndpoints
     | LoadPrograms
     | AttachXdp
+    | RenameLink
     | MoveLink
     | UpdateRules
     | RemoveRules

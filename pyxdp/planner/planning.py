@@ -37,6 +37,7 @@ from pyxdp.planner.operations import (
     RemovePins,
     RemovePrograms,
     RemoveRules,
+    RenameLink,
     Switch,
     UnpointPrograms,
     UpdateRules,
@@ -63,6 +64,32 @@ def plan(state: State, target: Target) -> Plan:
     return Plan(tuple(_Planning(state, target).operations()))
 
 
+def known_numbers(state: State, ifindexes: Mapping[str, int]) -> dict[str, int]:
+    """Return the endpoint number that each interface has, for :func:`~pyxdp.planner.assign`.
+
+    An interface that was renamed keeps the number that its link runs with, so that it is never without its policy.
+
+    Args:
+        state: as read back.
+        ifindexes: of the interfaces that there are, by the names that they have now.
+    """
+    names = {ifindex: name for name, ifindex in ifindexes.items()}
+    running = {}
+    for pin, link in state.links.items():
+        name, number = names.get(link.ifindex), link.instance.endpoint if link.instance else -1
+        if name is not None and number in state.endpoints and state.endpoints[number].interface in (pin, name):
+            running[name] = number
+    recorded = {record.interface: number for number, record in state.endpoints.items()}
+    return {name: number for name, number in recorded.items() if number not in running.values()} | running
+
+
+def _renamed(state: State, ifindexes: Mapping[str, int]) -> dict[str, str]:
+    """Interfaces whose link is pinned under a name that they no longer have; two that changed places are left out."""
+    live = {link.ifindex: name for name, link in state.links.items() if link.ifindex}
+    renamed = {name: live[index] for name, index in ifindexes.items() if live.get(index, name) != name}
+    return {name: before for name, before in renamed.items() if name not in live.values()}
+
+
 def plan_removal(tables: Iterable[RawTable], links: Iterable[str], *, pins: bool) -> Plan:
     """Return what removes everything.
 
@@ -77,12 +104,13 @@ def plan_removal(tables: Iterable[RawTable], links: Iterable[str], *, pins: bool
 
 
 def _check_numbers(state: State, target: Target) -> None:
+    renamed = _renamed(state, _ifindexes(target))
     for index, name in target.names.items():
         if index in state.names and state.names[index].identity != name.identity:
             raise ValueError(f"counter {index} belongs to another rule")
     for interface, governed in target.interfaces.items():
         known = state.endpoints.get(governed.number)
-        if known and known.interface != interface:
+        if known and known.interface not in (interface, renamed.get(interface)):
             raise ValueError(f"endpoint number {governed.number} belongs to {known.interface}")
 
 
@@ -145,6 +173,17 @@ class _Planning:
         return {name: self.instance(it.number) for name, it in sorted(self.target.interfaces.items())}
 
     @cached_property
+    def renamed(self) -> dict[str, str]:
+        """Wanted interfaces that have a link under another name, with that name."""
+        return _renamed(self.state, _ifindexes(self.target))
+
+    @cached_property
+    def written_first(self) -> dict[str, Governed]:
+        """Endpoints whose record must be there before a program runs: new ones, and those of another interface."""
+        known = {number: record.interface for number, record in self.state.endpoints.items()}
+        return {name: it for name, it in sorted(self.target.interfaces.items()) if known.get(it.number) != name}
+
+    @cached_property
     def loads(self) -> dict[str, Instance]:
         """Programs that the object lacks."""
         return {name: it for name, it in self.wanted.items() if it.endpoint not in self.loaded}
@@ -170,9 +209,8 @@ class _Planning:
             yield CopyMaps(source, self.object, self.state.active, own)
 
     def _attach(self) -> Iterator[Operation]:
-        new = {name: it for name, it in self.target.interfaces.items() if it.number not in self.state.endpoints}
-        if new:
-            yield WriteEndpoints(dict(sorted(new.items())))
+        if self.written_first:
+            yield WriteEndpoints(self.written_first)
         yield from (LoadPrograms(it, name) for name, it in self.loads.items())
         yield from self._links()
         for table in self.target.raw_tables:
@@ -184,8 +222,10 @@ class _Planning:
             yield PointMaps(self.object)
 
     def _links(self) -> Iterator[Operation]:
+        yield from (RenameLink(before, name) for name, before in self.renamed.items())
         for name, instance in self.wanted.items():
-            link, ifindex = self.state.links.get(name), self.target.interfaces[name].ifindex
+            link = self.state.links.get(self.renamed.get(name, name))
+            ifindex = self.target.interfaces[name].ifindex
             if link is None or link.ifindex != ifindex:
                 yield AttachXdp(name, ifindex, instance)
             elif link.instance != instance:
@@ -209,7 +249,8 @@ class _Planning:
             before = self.rules_until_switch(table)
             if before != self.wanted:
                 yield from _rules(table, Rules(before), self.wanted)
-        yield from (Detach(name) for name in sorted(state.links) if name not in self.wanted)
+        kept = {*self.wanted, *self.renamed.values()}
+        yield from (Detach(name) for name in sorted(state.links) if name not in kept)
         yield from (UnpointPrograms(name) for name in sorted(state.programs) if name not in self.wanted)
         yield from self._unused_programs()
         yield from self._records()
@@ -225,7 +266,7 @@ class _Planning:
         changed = {
             name: it
             for name, it in sorted(target.interfaces.items())
-            if it.number in state.endpoints and _differs(state.endpoints[it.number], it, name in attached)
+            if name not in self.written_first and _differs(state.endpoints[it.number], it, name in attached)
         }
         if changed:
             yield WriteEndpoints(changed)
@@ -253,6 +294,10 @@ def _rules(table: RawTable, there: Rules | None, wanted: Mapping[str, Instance])
 def _differs(record: Endpoint, governed: Governed, attached: bool) -> bool:  # noqa: FBT001
     """Whether a record must be written; attaching writes the ifindex by itself."""
     return record.name != governed.host_endpoint or (not attached and record.ifindex != governed.ifindex)
+
+
+def _ifindexes(target: Target) -> dict[str, int]:
+    return {name: it.ifindex for name, it in target.interfaces.items()}
 
 
 def _stripped(tables: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -67,6 +67,17 @@ class Iptables:
         """Families that the kernel has; without IPv6 in the kernel there is no packet that a rule could miss."""
         return (4, 6) if (_PROC_NET / "if_inet6").exists() else (4,)
 
+    def command(self, family: Family, variant: Variant) -> str:
+        """Return the path of the command that writes rules.
+
+        Raises:
+            XtablesError: it is not installed.
+        """
+        found = _find(family, variant, "restore")
+        if found is None:
+            raise _missing(_COMMANDS[family], variant)
+        return found
+
     def read(self, family: Family, variant: Variant) -> RawTable:
         """Read what is there of ours; an empty table when that variant is not in use here.
 
@@ -91,9 +102,7 @@ class Iptables:
             XtablesError: missing, too old, or refused; the table is as it was.
         """
         variant = variant or self.variant
-        restore = _find(family, variant, "restore")
-        if restore is None:
-            raise _missing(_COMMANDS[family], variant)
+        restore = self.command(family, variant)
         self._restore(restore, render(programs, self.read(family, variant)))
 
     def remove(self, family: Family, variant: Variant) -> None:
@@ -103,9 +112,8 @@ class Iptables:
             XtablesError: iptables failed; the table is as it was.
         """
         text = render_removal(self.read(family, variant))
-        restore = _find(family, variant, "restore")
-        if text and restore:
-            self._restore(restore, text)
+        if text:
+            self._restore(self.command(family, variant), text)
 
     def _restore(self, command: str, text: str) -> None:
         self._run([command, "--noflush", f"--wait={self._lock_timeout}"], text)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp import planner
 from pyxdp.abi import Name
+from pyxdp.errors import CapacityError
 
 from .world import World, intended
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INTERFACES = ("eth0", "eth1", "eth2", "eth0.100")
+INDEXES = {name: 10 + at for at, name in enumerate(INTERFACES)}
 TABLES = tuple(planner.RawTable(variant, family) for variant in ("nft", "legacy") for family in (4, 6))
 
 
@@ -60,8 +63,9 @@ def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -
         index: Name("default", "policy", "GlobalNetworkPolicy", "Allow", wish.policy, 0, identity)
         for identity, index in indexes.items()
     }
-    there = {it.interface: number for number, it in state.endpoints.items()}
-    numbers = planner.assign(there, [name for name, _ in wish.interfaces], limit=256, what="endpoints")
+    there = planner.known_numbers(state, ifindexes)
+    wanted = [name for name, _ in wish.interfaces if name in ifindexes]
+    numbers = planner.assign(there, wanted, limit=256, what="endpoints", taken=state.endpoints)
     tables = dict.fromkeys(planner.ENTRY_BYTES, bytes([wish.policy]) * 16)
     tables |= {
         name: bytes([wish.policy, wish.policy + 100]) * (limited(name, size) * planner.ENTRY_BYTES[name] // 2)
@@ -84,12 +88,17 @@ def governs(tables: Mapping[str, bytes], number: int) -> bool:
     return number in tables["rulesets"][1 : tables["rulesets"].find(b"\xff")] if tables["rulesets"] else False
 
 
-def effective(world: World) -> dict[tuple[str, str], Mapping[str, bytes] | None]:
-    """For every hook and interface with a program: the tables that judge a packet, or None when it passes."""
-    seen: dict[tuple[str, str], Mapping[str, bytes] | None] = {}
-    for hook, interface, program in world.programs():
-        tables, number = world.judged_by(program)
-        seen[hook, interface] = tables if governs(tables, number) else None
+def effective(world: World, ifindexes: Mapping[str, int]) -> dict[tuple[str, int], Mapping[str, bytes] | None]:
+    """For every hook and interface with a program: the tables that judge a packet, or None when it passes.
+
+    XDP goes by interface, rules by the name that it has now.
+    """
+    seen: dict[tuple[str, int], Mapping[str, bytes] | None] = {}
+    for hook, name, program in world.programs():
+        ifindex = world.links[name].ifindex if hook == "xdp" else ifindexes.get(name)
+        if ifindex is not None:
+            tables, number = world.judged_by(program)
+            seen[hook, ifindex] = tables if governs(tables, number) else None
     return seen
 
 
@@ -114,41 +123,51 @@ def reached(world: World, target: planner.Target) -> None:
     assert dict(state.rules) == ({table: planner.Rules(numbers) for table in target.raw_tables} if numbers else {})
 
 
-def apply_until(world: World, target: planner.Target, operations: int) -> None:
+def apply_until(world: World, target: planner.Target, ifindexes: Mapping[str, int], operations: int) -> None:
     """Carry out so many operations; after each, whatever was judged before is judged by the old or the new policy."""
-    before = effective(world)
+    before = effective(world, ifindexes)
+    wanted = {it.ifindex for it in target.interfaces.values()}
     plan = planner.plan(world.state(), target)
-    switched = not plan.switches
+    switched = False
     for operation in plan.operations[:operations]:
         world.carry_out(operation)
         switched = switched or isinstance(operation, planner.Switch)
-        now = effective(world)
-        if not plan.switches:
-            continue
+        now = effective(world, ifindexes)
         if switched:
-            for (hook, interface), tables in now.items():
-                assert tables == (intended(target) if interface in target.interfaces else None), (hook, operation)
-        else:
-            old = {tables["rules"] + tables["rulesets"] for tables in before.values() if tables}
-            for key, tables in now.items():
-                if key in before:
-                    assert tables == before[key], (key, operation)
-                elif tables:
-                    assert tables["rules"] + tables["rulesets"] in old, (key, operation)
-            kept = {"xdp", *map(str, target.raw_tables)}
-            assert {key for key, tables in before.items() if tables and key[0] in kept} <= set(now), operation
+            for (hook, ifindex), tables in now.items():
+                assert tables == (intended(target) if ifindex in wanted else None), (hook, operation)
+        elif plan.switches:
+            still_old(before, now, operation, {"xdp", *map(str, target.raw_tables)})
 
 
-EVENTS = st.sampled_from(["recreate", "detach", "rules", "damage", "symlink"])
+def still_old(
+    before: Mapping[tuple[str, int], Mapping[str, bytes] | None],
+    now: Mapping[tuple[str, int], Mapping[str, bytes] | None],
+    operation: planner.Operation,
+    kept: set[str],
+) -> None:
+    """What judged packets before still does, by the same tables; what is new judges by them too, or passes."""
+    old = {tables["rules"] + tables["rulesets"] for tables in before.values() if tables}
+    for key, tables in now.items():
+        if before.get(key):
+            assert tables == before[key], (key, operation)
+        elif tables:
+            assert tables["rules"] + tables["rulesets"] in old, (key, operation)
+    assert {key for key, tables in before.items() if tables and key[0] in kept} <= set(now), operation
+
+
+EVENTS = st.sampled_from(["recreate", "detach", "rules", "damage", "symlink", "rename"])
 
 
 def disturb(world: World, ifindexes: dict[str, int], event: str, which: int) -> None:
     """What others do to our things between two applies."""
     name = INTERFACES[which % len(INTERFACES)]
     table = TABLES[which % len(TABLES)]
-    if event == "recreate":
-        ifindexes[name] += 10
-        if name in world.links:
+    if event == "rename":
+        rename(world, ifindexes, name, INTERFACES[which // 7 % len(INTERFACES)])
+    elif event == "recreate":
+        ifindexes[name] = max(ifindexes.values()) + 10
+        if name in world.links and world.links[name].ifindex not in ifindexes.values():
             world.links[name].ifindex = 0
     elif event == "detach" and name in world.links:
         world.links[name].ifindex = 0
@@ -160,18 +179,27 @@ def disturb(world: World, ifindexes: dict[str, int], event: str, which: int) -> 
         world.symlinks.pop(name, None)
 
 
+def rename(world: World, ifindexes: dict[str, int], before: str, now: str) -> None:
+    """Give an interface a name that nothing of ours has."""
+    state = world.state()
+    ours = {*state.links, *(name for rules in state.rules.values() for name in rules.programs)}
+    ours |= {record.interface for record in state.endpoints.values()}
+    if before != now and before in ifindexes and now not in ours:
+        ifindexes[now] = ifindexes.pop(before)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(WISHES, st.integers(0, 60), st.none() | EVENTS, st.integers(0, 30)), max_size=6), WISHES)
 def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
     history: list[tuple[Wish, int, str | None, int]], last: Wish
 ) -> None:
-    world, ifindexes = World(), {name: 10 + at for at, name in enumerate(INTERFACES)}
+    world, ifindexes = World(), dict(INDEXES)
     for wish, operations, event, which in history:
-        apply_until(world, target_for(wish, world.state(), ifindexes), operations)
+        apply_until(world, target_for(wish, world.state(), ifindexes), ifindexes, operations)
         if event:
             disturb(world, ifindexes, event, which)
     target = target_for(last, world.state(), ifindexes)
-    apply_until(world, target, 1000)
+    apply_until(world, target, ifindexes, 1000)
     reached(world, target)
     again = target_for(last, world.state(), ifindexes)
     assert again == target
@@ -181,7 +209,7 @@ def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
 @settings(max_examples=60, deadline=None)
 @given(WISHES)
 def test_plans_can_be_read_by_people_and_programs(wish: Wish) -> None:
-    plan = planner.plan(World().state(), target_for(wish, World().state(), dict.fromkeys(INTERFACES, 10)))
+    plan = planner.plan(World().state(), target_for(wish, World().state(), INDEXES))
     for operation, told in zip(plan.operations, json.loads(json.dumps(plan.as_json())), strict=True):
         assert told["description"] == str(operation)
         assert "\n" not in told["description"]
@@ -196,10 +224,10 @@ def wish_for(*interfaces: str, policy: int = 1) -> Wish:
 def applied(*wishes: Wish) -> tuple[World, list[list[str]]]:
     world, kinds = World(), []
     for wish in wishes:
-        target = target_for(wish, world.state(), dict.fromkeys(INTERFACES, 10))
+        target = target_for(wish, world.state(), INDEXES)
         plan = planner.plan(world.state(), target)
         kinds.append([type(operation).__name__ for operation in plan.operations])
-        apply_until(world, target, 1000)
+        apply_until(world, target, INDEXES, 1000)
     return world, kinds
 
 
@@ -227,3 +255,31 @@ def test_removal_detaches_before_it_unpins() -> None:
     plan = planner.plan_removal(TABLES[:1], ["eth1", "eth0"], pins=True)
     assert [type(it).__name__ for it in plan.operations] == ["RemoveRules", "Detach", "Detach", "RemovePins"]
     assert not planner.plan_removal([], [], pins=False)
+
+
+def test_an_interface_that_was_renamed_keeps_link_and_number() -> None:
+    world, _ = applied(wish_for("eth0"))
+    ifindexes = {**INDEXES, "eth0.100": INDEXES["eth0"]}
+    del ifindexes["eth0"]
+    target = target_for(wish_for("eth0.100"), world.state(), ifindexes)
+    kinds = [type(operation).__name__ for operation in planner.plan(world.state(), target).operations]
+    assert kinds[:2] == ["WriteEndpoints", "RenameLink"]
+    assert not {"AttachXdp", "MoveLink", "Switch", "Detach"} & set(kinds)
+    apply_until(world, target, ifindexes, 1000)
+    reached(world, target)
+
+
+def test_numbers_in_use_are_not_given_away() -> None:
+    existing = {"a": 0, "b": 2}
+    assert planner.assign(existing, ["b", "c", "d"], limit=5, what="things") == {"b": 2, "c": 1, "d": 3}
+    with pytest.raises(CapacityError) as caught:
+        planner.assign(existing, ["c", "d", "e"], limit=4, what="things")
+    assert (caught.value.needed, caught.value.limit) == (5, 4)
+
+
+def test_a_target_with_somebody_elses_number_is_refused() -> None:
+    world, _ = applied(wish_for("eth0"))
+    target = target_for(wish_for("eth0"), world.state(), INDEXES)
+    stolen = replace(target, interfaces={"eth1": planner.Governed(0, INDEXES["eth1"], "hep")})
+    with pytest.raises(ValueError, match="belongs to eth0"):
+        planner.plan(world.state(), stolen)

@@ -179,10 +179,16 @@ class World:
 
     def do_attach_xdp(self, op: planner.AttachXdp) -> None:
         there = self.links.get(op.interface)
-        assert there is None or there.ifindex != op.ifindex, "EBUSY"
+        assert there is None or there.ifindex != op.ifindex, "nothing to do"
+        assert all(link.ifindex != op.ifindex for link in self.links.values()), "EBUSY"
         self.links[op.interface] = Link(op.ifindex, self._program(op.instance))
         record = self._newest().endpoints[op.instance.endpoint]
         self._newest().endpoints[op.instance.endpoint] = record._replace(ifindex=op.ifindex)
+
+    def do_rename_link(self, op: planner.RenameLink) -> None:
+        there = self.links.get(op.interface)
+        assert there is None or not there.ifindex
+        self.links[op.interface] = self.links.pop(op.before)
 
     def do_move_link(self, op: planner.MoveLink) -> None:
         assert self.links[op.interface].ifindex, "ENOLINK"

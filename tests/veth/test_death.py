@@ -101,11 +101,11 @@ def steps_of(run: Callable[[Callable[[Step], None]], None]) -> list[Step]:
 
 
 def interesting(steps: list[Step], *picks: int) -> list[int]:
-    """Positions of steps that matter: by default the first, second and last of each operation."""
+    """Positions of the steps with these numbers in each operation, or of its last one if it has not as many."""
     operations: dict[int, list[int]] = {}
     for position, step in enumerate(steps):
         operations.setdefault(step.number, []).append(position)
-    return sorted({at[min(pick, len(at) - 1)] for at in operations.values() for pick in picks or (0, 1, -1)})
+    return sorted({at[min(pick, len(at) - 1)] for at in operations.values() for pick in picks})
 
 
 def die_at(position: int) -> Callable[[Step], None]:
@@ -126,7 +126,7 @@ def test_death_during_the_first_apply(machine: Machine) -> None:
     policy = machine.policy(7001)
     steps = steps_of(lambda told: machine.apply(policy, told))
     machine.host.delete()
-    for position in interesting(steps)[::2]:  # the others: in the next test
+    for position in interesting(steps, 0, 1)[::2]:  # the others: in the next test
         assert died(machine.in_a_child(policy, die_at(position)))
         switched = any(isinstance(step.operation, planner.Switch) for step in steps[:position])
         assert machine.verdicts() == {frozenset({7001}) if switched else frozenset()}, steps[position]
@@ -146,7 +146,7 @@ def test_death_during_a_change_to_larger_maps_and_other_code(machine: Machine, p
     kinds = {type(step.operation).__name__ for step in steps}
     assert {"CreateObject", "LoadPrograms", "AttachXdp", "MoveLink", "UpdateRules", "Switch", "RemoveObject"} <= kinds
     machine.apply(old)
-    for position in interesting(steps)[part::3]:
+    for position in interesting(steps, 0, 2)[part::3]:
         assert died(machine.in_a_child(new, die_at(position), build=1)), steps[position]
         after = [isinstance(step.operation, planner.Switch) for step in steps[:position]]
         assert machine.verdicts() == {frozenset({7002} if any(after) else {7001})}, steps[position]
@@ -265,7 +265,7 @@ def test_a_failure_of_the_first_apply_leaves_nothing(machine: Machine) -> None:
 
 def test_a_failure_after_the_switch_leaves_the_new_policy(machine: Machine) -> None:
     old, new = machine.policy(7001), machine.policy(7002)
-    for number in range(1, 100):
+    for number in range(1, 100, 2):
         machine.apply(old)
         steps: list[Step] = []
 

@@ -181,3 +181,10 @@ def test_a_held_lock_is_a_clear_error(
     Iptables("legacy", lock_timeout=1).write(4, programs)
     assert Iptables().read(4, "legacy").holds(programs)
     assert saved(space, "legacy", 4)
+
+
+def test_without_ipv6_in_the_kernel_there_is_one_family(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pyxdp.xtables.iptables._PROC_NET", tmp_path)
+    assert Iptables().families == (4,)
+    (tmp_path / "if_inet6").touch()
+    assert Iptables().families == (4, 6)

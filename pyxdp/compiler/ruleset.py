@@ -186,8 +186,9 @@ class _Compiler:
 def _check_capacity(where: str, rules: list[CompiledRule], tiers: tuple[EffectiveTier, ...]) -> None:
     if len(rules) > Limit.MAX_RULES:
         raise CapacityError(f"{where}: rules", needed=len(rules), limit=int(Limit.MAX_RULES))
-    staying = {tier.name: [rule.action for policy in tier.policies for rule in policy.rules] for tier in tiers}
-    steps = sum(actions.count(Action.LOG) + (Action.PASS in actions) for actions in staying.values())
+    enforced = [[policy for policy in tier.policies if not policy.staged] for tier in tiers]
+    actions = [[rule.action for policy in policies for rule in policy.rules] for policies in enforced]
+    steps = sum(of_tier.count(Action.LOG) + (Action.PASS in of_tier) for of_tier in actions)
     if steps > Limit.MAX_CONTINUES:
         raise CapacityError(
             f"{where}: Log rules and tiers with Pass rules",

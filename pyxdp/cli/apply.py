@@ -52,9 +52,10 @@ def command(settings: Settings, node: str | None, *, dry_run: bool, allow_empty:
             allow_empty=allow_empty,
             on_progress=watch.on_progress,
         )
-    if dry_run:
-        applying.tell_changes()
-    applying.tell_result(manifest, report, time.monotonic() - begin)
+        watch.done()
+        if dry_run:
+            applying.tell_changes()
+        applying.tell_result(manifest, report, time.monotonic() - begin)
 
 
 class _Applying:

@@ -25,10 +25,11 @@ def command(settings: Settings, *, dry_run: bool) -> None:
     output = settings.output
     with Watch(settings.interruption, "deleting", final=True) as watch:
         plan = pyxdp.delete(settings.dataplane(), dry_run=dry_run, on_progress=watch.on_progress)
-    output.document({"dry_run": dry_run, "changed": bool(plan) and not dry_run, "plan": plan.as_json()})
-    for operation in plan.operations:
-        output.line(f"- {operation}")
-    if not plan:
-        output.line("nothing to do: there is nothing of pyxdp here")
-    elif dry_run:
-        output.line("dry run: nothing was changed")
+        watch.done()
+        output.document({"dry_run": dry_run, "changed": bool(plan) and not dry_run, "plan": plan.as_json()})
+        for operation in plan.operations:
+            output.line(f"- {operation}")
+        if not plan:
+            output.line("nothing to do: there is nothing of pyxdp here")
+        elif dry_run:
+            output.line("dry run: nothing was changed")

@@ -48,6 +48,7 @@ class Watch:
         self._title = title
         self._before = before
         self._final = final
+        self._started = False
         self._bars = ExitStack()
 
     def __enter__(self) -> Self:
@@ -68,8 +69,15 @@ class Watch:
         elif error is None and number:
             _LOG.warning("interrupted when the change was made already: it was finished")
 
+    def done(self) -> None:
+        """The change is made, if there was one to make; the result can be told."""
+        if self._started:
+            self._interruption.settle()
+        self._bars.close()
+
     def on_progress(self, step: Step) -> None:
         """Take note of a step."""
+        self._started = True
         if self._before is not None:
             before, self._before = self._before, None
             self._bar.close()

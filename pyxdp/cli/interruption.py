@@ -47,6 +47,7 @@ class Interruption:
     def __init__(self) -> None:
         self.pending = 0
         self._waits = False
+        self._settled = False
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -67,7 +68,11 @@ class Interruption:
         try:
             yield
         finally:
-            self._waits = False
+            self._waits = self._settled
+
+    def settle(self) -> None:
+        """What was to be done is done: from here on signals are only noted, and the command tells its result."""
+        self._waits = self._settled = True
 
     def check(self, *, final: bool = False) -> None:
         """Let a signal come through that waits; with ``final`` it goes on waiting, for what is done is done.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
+import os
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyxdp.cli.failure import Failure
+
+#: Set by shells that want completions; then click prints them and exits.
+_COMPLETION: Final = "_PYXDP_COMPLETE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,26 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], interruption: Interruption) -> Failure | None:
     """Run the command and describe what stopped it, if anything did."""
+    stopped: BaseException
     try:
         cli.main(arguments, prog_name="pyxdp", standalone_mode=False, obj=interruption)
     except PyxdpError as error:
-        found = failure.of_error(error)
+        stopped, found = error, failure.of_error(error)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        found = failure.of_usage(error, context.command_path if context else "pyxdp")
+        stopped, found = error, failure.of_usage(error, context.command_path if context else "pyxdp")
     except Interrupted as interrupted:
-        found = failure.of_interruption(interrupted)
-    except SystemExit as end:
-        # What click does when nobody reads its help; and the way out of shell completion.
-        if isinstance(end.__context__, OSError) and end.__context__.errno == errno.EPIPE:
-            return None
-        raise
+        stopped, found = interrupted, failure.of_interruption(interrupted)
+    except SystemExit:
+        if _COMPLETION in os.environ:
+            raise
+        return None  # how click ends when nobody reads its help any more
     except Exception as error:  # noqa: BLE001 - a bug; it is told, never hidden
-        found = failure.of_bug(error)
+        stopped, found = error, failure.of_bug(error)
     else:
         return None
     if "--debug" in arguments:
-        traceback.print_exc()
+        traceback.print_exception(stopped)
     return found
 
 

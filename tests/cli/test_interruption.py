@@ -7,7 +7,7 @@ import os
 import pty
 import re
 import signal
-from typing import TYPE_CHECKING
+import subprocess
 
 import pytest
 
@@ -15,9 +15,6 @@ from pyxdp.cli.interruption import Interrupted, Interruption
 from pyxdp.cli.main import main
 from tests.cli.machine import Machine, endpoint, policy
 from tests.lab.waiting import wait_until
-
-if TYPE_CHECKING:
-    import subprocess
 
 AT_HOST = ("--node", "host")
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -132,47 +129,67 @@ def test_ignored_signals_stay_ignored() -> None:
 # -- the progress bar --
 
 
-def _on_a_terminal(machine: Machine, *arguments: str) -> tuple[int, str, str]:
-    """Run with stderr on a terminal; return exit code, stdout, and what the terminal saw."""
-    ours, theirs = pty.openpty()
-    process: subprocess.Popen[str] = machine.start(*arguments, stderr=theirs)
-    os.close(theirs)
-    seen = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            seen += chunk
-    except OSError:  # how a terminal says that nobody is there any more
+class Terminal:
+    """Our side of a terminal that a process writes to."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = pty.openpty()
+        self.seen = ""
+
+    def read(self) -> str:
+        """What has been written, when there is something new; empty when nobody can write any more."""
+        try:
+            chunk = os.read(self._ours, 4096).decode()
+        except OSError:  # how a terminal says so
+            chunk = ""
+        self.seen += chunk
+        return chunk
+
+    def close(self) -> None:
+        os.close(self._ours)
+
+
+def _on_a_terminal(machine: Machine, *arguments: str) -> tuple[int, str]:
+    """Run with stderr on a terminal; return the exit code and what the terminal saw."""
+    terminal = Terminal()
+    process = machine.start(*arguments, stderr=terminal.theirs)
+    os.close(terminal.theirs)
+    while terminal.read():
         pass
-    finally:
-        os.close(ours)
-    out, _ = process.communicate(timeout=60)
-    return process.returncode, out, seen.decode()
+    terminal.close()
+    process.communicate(timeout=60)
+    return process.returncode, terminal.seen
 
 
 def test_a_bar_for_what_takes_longer_than_a_second(machine: Machine) -> None:
-    nets = "".join(f"    - 10.{n >> 12 & 255}.{n >> 4 & 255}.{n << 4 & 255}/28\n" for n in range(60_000))
-    text = f"""
-apiVersion: projectcalico.org/v3
-kind: GlobalNetworkSet
-metadata: {{name: many}}
-spec:
-  nets:
-{nets}"""
-    code, out, seen = _on_a_terminal(machine, "check", machine.write("many.yaml", text))
-    assert code == 0, seen
-    assert "reading the manifests" in seen
-    assert "reading" not in out
-    quiet = machine.run("check", "many.yaml")
-    assert quiet.stderr == ""
+    """It is there while standard input is waited for, gone afterwards, and never in the way of data."""
+    terminal = Terminal()
+    process = machine.start("check", "-", "--node", "host", stderr=terminal.theirs, stdin=subprocess.PIPE)
+    os.close(terminal.theirs)
+    while "reading the manifests" not in terminal.seen:
+        assert terminal.read()
+    assert process.stdin
+    process.stdin.write(endpoint(machine.end.name))
+    process.stdin.close()
+    while terminal.read():
+        pass
+    terminal.close()
+    assert process.stdout
+    with process.stdout:
+        told = process.stdout.read()
+    assert process.wait(30) == 0
+    assert "1 HostEndpoint: valid" in told
+    assert "reading" not in told
+    assert terminal.seen.endswith("\x1b[2K")  # the line is cleared
 
 
 def test_no_bar_for_what_is_quick(machine: Machine, manifest: str) -> None:
-    code, _, seen = _on_a_terminal(machine, "version")
+    code, seen = _on_a_terminal(machine, "version")
     assert (code, seen) == (0, "")
 
 
 def test_colours_only_on_a_terminal(machine: Machine, manifest: str) -> None:
-    code, _, seen = _on_a_terminal(machine, "apply", manifest, "--node", "nobody")
+    code, seen = _on_a_terminal(machine, "apply", manifest, "--node", "nobody")
     assert code == 3
     assert re.search(r"\x1b\[31m\x1b\[1merror:\x1b\[0m no HostEndpoint", seen)
     assert "\x1b" not in machine.run("apply", manifest, "--node", "nobody").stderr

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyxdp.abi import Entry, Index, Page
-from pyxdp.compiler.lookup import PageBuilder, RangeTable, range_table
-
-if TYPE_CHECKING:
-    from pyxdp import abi
+from pyxdp.abi import Index, Page
+from pyxdp.compiler.lookup import PageBuilder, range_table
+from tests.compiler.reader import look_up_page, look_up_range
 
 Pieces = tuple[tuple[int, int], ...]
 
@@ -47,18 +44,6 @@ def keys_about(pieces: Pieces, bits: int) -> set[int]:
     return {key for key in near if 0 <= key <= last} | {last}
 
 
-def lookup_page(builder: PageBuilder, page: int, bits: int, key: int) -> int:
-    """Walk as ``class_of_ipv4`` and its like do."""
-    root_shift = 16 if bits == 32 else 8
-    entry = builder.entries[page * 256 + (key >> root_shift)]
-    for shift in range(root_shift - 8, -1, -8):
-        if entry & Entry.LEAF:
-            break
-        entry = builder.entries[entry * 256 + (key >> shift & 0xFF)]
-    assert entry & Entry.LEAF
-    return entry & Entry.LEAF_MASK
-
-
 @pytest.mark.parametrize(("page", "bits"), TABLES.values(), ids=TABLES)
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
@@ -68,7 +53,7 @@ def test_pages(page: int, bits: int, data: st.DataObject) -> None:
     builder.place(page, bits, pieces)
     keys = keys_about(pieces, bits) | set(data.draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=20)))
     for key in keys:
-        assert lookup_page(builder, page, bits, key) == expected(pieces, key), f"{key:#x}"
+        assert look_up_page(builder.entries, page, bits, key) == expected(pieces, key), f"{key:#x}"
 
 
 @given(pieces_of(32), pieces_of(19), pieces_of(16))
@@ -80,7 +65,7 @@ def test_tables_side_by_side(ipv4: Pieces, service: Pieces, sport: Pieces) -> No
         builder.place(page, bits, drawn[name])
     for name, (page, bits) in TABLES.items():
         for key in keys_about(drawn[name], bits):
-            assert lookup_page(builder, page, bits, key) == expected(drawn[name], key)
+            assert look_up_page(builder.entries, page, bits, key) == expected(drawn[name], key)
 
 
 def test_equal_pages_are_stored_once() -> None:
@@ -93,33 +78,11 @@ def test_equal_pages_are_stored_once() -> None:
     assert pages == 3  # the last bytes; the third bytes of 0.0, 0.1 and 0.2; those of 0.3, of which not all are in use
 
 
-def lookup_range(table: RangeTable, key: int) -> int:
-    """Search as ``class_of_ipv6`` does; the bucket must hold the range."""
-    high, low = key >> 64, key & MASK64
-    origin, shape = table.index[Index.ORIGIN], table.index[Index.SHAPE]
-    bucket = 0 if high < origin else 1 + (high - origin >> (shape & 63))
-    entry = table.index[Index.BUCKETS + min(bucket, shape >> 32)]
-    if not entry >> 32:
-        return entry
-    found = search(table, entry & 0xFFFFFFFF, entry >> 32, high)
-    if found.length:
-        found = search(table, found.value, found.length, low)
-    return found.value
-
-
-def search(table: RangeTable, first: int, count: int, key: int) -> abi.Range:
-    assert count >= 1
-    ranges = table.ranges[first : first + count]
-    assert ranges[0].start <= key
-    assert [one.start for one in ranges] == sorted({one.start for one in ranges})
-    return ranges[bisect_right([one.start for one in ranges], key) - 1]
-
-
 @given(pieces_of(128), st.lists(st.integers(0, (1 << 128) - 1), max_size=20))
 def test_ranges(pieces: Pieces, keys: list[int]) -> None:
     table = range_table(pieces)
     for key in keys_about(pieces, 128) | set(keys):
-        assert lookup_range(table, key) == expected(pieces, key), f"{key:#x}"
+        assert look_up_range(table.ranges, table.index, key) == expected(pieces, key), f"{key:#x}"
 
 
 @given(st.integers(0, 64), st.integers(0, MASK64), st.data())
@@ -131,7 +94,7 @@ def test_ranges_within_one_prefix(length: int, base: int, data: st.DataObject) -
     pieces = ((0, 0), *((start, number % 5 + 1) for number, start in enumerate(starts)))
     table = range_table(pieces)
     for key in keys_about(pieces, 128):
-        assert lookup_range(table, key) == expected(pieces, key), f"{key:#x}"
+        assert look_up_range(table.ranges, table.index, key) == expected(pieces, key), f"{key:#x}"
 
 
 def test_buckets_of_many_ranges_are_small() -> None:

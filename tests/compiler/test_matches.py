@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pyxdp.abi import Service
 from pyxdp.compiler.matches import AddressCondition, Match, matches_of
-from pyxdp.compiler.service import KEYS, SPACES, fragment_keys, service_keys, space
-from pyxdp.net.values import ICMP, ICMPV6
+from pyxdp.compiler.service import KEYS, fragment_keys, service_keys, space
+from tests.compiler.reader import service_key
 from tests.compiler.rules import Truth, datagrams, first_fragments, meaning, rules
 
 if TYPE_CHECKING:
@@ -22,23 +22,12 @@ DATAGRAMS: Final = tuple(datagrams())
 FEW: Final = settings(deadline=None, max_examples=150)
 
 
-def key_of(packet: Packet) -> int:
-    """The service key as ``parse_transport`` makes it."""
-    if packet.later_fragment:
-        return Service.FRAGMENT << 16 | packet.protocol
-    if packet.protocol in (ICMP, ICMPV6):
-        return SPACES[packet.protocol] << 16 | (packet.icmp_type or 0) << 8 | (packet.icmp_code or 0)
-    if packet.protocol in SPACES:
-        return SPACES[packet.protocol] << 16 | (packet.destination_port or 0)
-    return Service.OTHER << 16 | packet.protocol
-
-
 def holds(match: Match, packet: Packet) -> bool:
     source_port = packet.source_port
     return (
         _address_holds(match.source, packet.source)
         and _address_holds(match.destination, packet.destination)
-        and any(first <= key_of(packet) <= last for first, last in match.services)
+        and any(first <= service_key(packet) <= last for first, last in match.services)
         and (
             match.source_ports is None
             or packet.later_fragment

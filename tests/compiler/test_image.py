@@ -1,0 +1,195 @@
+"""The image as bytes: what the programs find in it is what the conjunctions say, and the bytes are stable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyxdp import abi
+from pyxdp.abi import Field, Limit, Verdict
+from pyxdp.compiler import (
+    CompiledRule,
+    EndpointRulesets,
+    MapImage,
+    Ruleset,
+    Rulesets,
+    build_image,
+    compile_policy,
+    compile_rulesets,
+)
+from pyxdp.compiler.matches import AddressCondition, Match, matches_of
+from pyxdp.compiler.service import KEYS
+from pyxdp.model import Action
+from pyxdp.resolver import Direction, EffectiveRule, PolicyClass
+from tests.compiler.policies import SSH, effective, policy, rule, tier
+from tests.compiler.reader import Reader
+from tests.compiler.rules import datagrams, first_fragments, rules
+from tests.compiler.test_matches import holds
+
+if TYPE_CHECKING:
+    from random import Random
+
+ALLOW, DENY, LOG = Action.ALLOW, Action.DENY, Action.LOG
+DATAGRAMS: Final = tuple(datagrams())
+ANY: Final = AddressCondition(frozenset({4, 6}))
+EVERYTHING: Final = CompiledRule(Match(ANY, ANY, ((0, KEYS - 1),), None, by_ports=False), Verdict.NONE)
+
+
+def image_of(*lists: list[Match]) -> tuple[MapImage, list[tuple[CompiledRule, ...]]]:
+    """An endpoint ``eth0``, ``eth1``, ... for each list, the same in both directions."""
+    compiled = [(*(CompiledRule(match, Verdict.DENY) for match in one), EVERYTHING) for one in lists]
+    endpoints = tuple(
+        EndpointRulesets(f"eth{number}", "", tuple(Ruleset(PolicyClass.UNTRACKED, way, rules_) for way in Direction))
+        for number, rules_ in enumerate(compiled)
+    )
+    numbers = {endpoint.interface: number for number, endpoint in enumerate(endpoints)}
+    return build_image(Rulesets(endpoints), {}, numbers), compiled
+
+
+@given(
+    st.lists(st.lists(rules(), max_size=4), min_size=1, max_size=3),
+    st.sampled_from([1, 20, 70, 200]),
+    st.sampled_from(Direction),
+    st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=40)
+def test_rows_hold_exactly_the_conjunctions_that_hold(
+    drawn: list[list[EffectiveRule]], copies: int, direction: Direction, random: Random
+) -> None:
+    lists = [[match for one in of_endpoint for match in matches_of(one)] * copies for of_endpoint in drawn]
+    for one in lists:
+        random.shuffle(one)
+    image, compiled = image_of(*(one[:300] for one in lists))
+    reader = Reader(image)
+    for later in random.sample(DATAGRAMS, 8):
+        for packet in (later, random.choice(list(first_fragments(later)))):
+            for number, rules_ in enumerate(compiled):
+                expected = [index for index, one in enumerate(rules_) if holds(one.match, packet)]
+                assert reader.candidates(f"eth{number}", direction, packet) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "aggregates"),
+    [(1, 1, 0), (64, 1, 0), (65, 2, 1), (4096, 64, 1), (4097, 65, 2), (Limit.MAX_RULES, 256, 4)],
+)
+def test_aggregates_say_which_words_are_not_zero(count: int, words: int, aggregates: int) -> None:
+    """The rule that ends the list is among them; every seventh accepts port 80, the others 81."""
+    matches = [Match(ANY, ANY, ((1 << 16 | 80 + (n % 7 > 0),) * 2,), None, by_ports=True) for n in range(count - 1)]
+    image, _ = image_of(matches)
+    reader = Reader(image)
+    ruleset = reader.ruleset("eth0", Direction.INGRESS)
+    assert (ruleset.words, ruleset.aggregates) == (words, aggregates)
+    for number in range(3 if count > 1 else 1):
+        aggregate, row = reader.row(ruleset, Field.SERVICE, number)
+        if aggregates:
+            filled = [bool(row >> 64 * word & (1 << 64) - 1) for word in range(words)]
+            assert aggregate == sum(1 << word for word, full in enumerate(filled) if full)
+        assert row.bit_length() <= count
+
+
+def test_field_that_restricts_nothing_has_one_row() -> None:
+    image = compile_policy(effective(tier("t", policy("p", rule(DENY, 80)))))
+    reader = Reader(image)
+    ruleset = reader.ruleset("eth0", Direction.INGRESS)
+    assert ruleset.fields == 1 << Field.SERVICE
+    for field in (Field.REMOTE, Field.LOCAL, Field.SPORT):
+        assert reader.row(ruleset, field, 7) == (0, 0b11)
+
+
+def test_rules_keep_their_verdicts_flags_counters_and_jumps() -> None:
+    compiled = compile_rulesets(effective(tier("t", policy("p", rule(LOG, 1), rule(DENY, 2)))))
+    counters = {identity: 100 + number for number, identity in enumerate(compiled.identities)}
+    image = build_image(compiled, counters, {"eth0": 3})
+    reader = Reader(image)
+    base = reader.ruleset("eth0", Direction.INGRESS).rule_base
+    assert [tuple(one) for one in reader.rules[base : base + 3]] == [
+        (Verdict.CONTINUE, 3, 100, 1),
+        (Verdict.DENY, 1, 101, 0),
+        (Verdict.NONE, 0, 0, 0),
+    ]
+    assert {number: name.action for number, name in image.names.items()} == {100: "Log", 101: "Deny"}
+
+
+def test_endpoint_numbers_without_an_endpoint_govern_nothing() -> None:
+    image = build_image(compile_rulesets(effective(interfaces=["eth0"])), {}, {"eth0": 2})
+    records = abi.decode_array(abi.Ruleset, image.tables["rulesets"])
+    assert len(records) == 3 * Limit.RULESETS_PER_ENDPOINT
+    governed = [number for number, one in enumerate(records) if one.words]
+    assert governed == [2 * Limit.RULESETS_PER_ENDPOINT, 2 * Limit.RULESETS_PER_ENDPOINT + 1]
+
+
+def test_no_endpoints() -> None:
+    image = compile_policy(effective(interfaces=[]))
+    assert image.tables["rulesets"] == image.tables["rules"] == image.tables["rows"] == b""
+    assert (image.names, image.endpoints) == ({}, {})
+
+
+def test_equal_rulesets_are_stored_once() -> None:
+    tiers = tier("t", policy("p", *(rule(DENY, port) for port in range(1, 100))))
+    one = compile_policy(effective(tiers, interfaces=["eth0"]))
+    ten = compile_policy(effective(tiers, interfaces=[f"eth{number}" for number in range(10)]))
+    assert ten.tables["rulesets"] == one.tables["rulesets"] * 10
+    assert {name: table for name, table in ten.tables.items() if name != "rulesets"} == {
+        name: table for name, table in one.tables.items() if name != "rulesets"
+    }
+
+
+def test_other_counters_change_nothing_else() -> None:
+    compiled = compile_rulesets(effective(tier("t", policy("p", *(rule(DENY, port) for port in range(1, 9))))))
+    first = build_image(compiled, {one: number for number, one in enumerate(compiled.identities)}, {"eth0": 0})
+    second = build_image(compiled, {one: 99 - number for number, one in enumerate(compiled.identities)}, {"eth0": 0})
+    assert [name for name in first.tables if first.tables[name] != second.tables[name]] == ["rules"]
+
+
+def test_digest_covers_every_table() -> None:
+    image = compile_policy(effective(tier("t", policy("p", rule(DENY, 80))), failsafes=[SSH]))
+    others = [
+        replace(image, tables={**image.tables, name: bytes([table[0] ^ 1]) + table[1:]})
+        for name, table in image.tables.items()
+    ]
+    assert len({image.digest, *(other.digest for other in others)}) == 1 + len(image.tables)
+    moved = replace(image, tables={**image.tables, "rows": b"", "rules": image.tables["rules"] + image.tables["rows"]})
+    assert moved.digest != image.digest
+
+
+PROGRAM: Final = """
+from ipaddress import ip_network
+from pyxdp.compiler import compile_policy
+from pyxdp.model import Action
+from pyxdp.resolver import AddressSet, Side
+from tests.compiler.policies import SSH, effective, policy, rule, tier
+
+def peers(*prefixes):
+    return Side(sets=tuple(AddressSet(f"nets:{one}", (ip_network(one),)) for one in prefixes))
+
+rules = [
+    rule(Action.DENY, 80, source=peers("10.0.0.0/8", "10.1.0.0/16")),
+    rule(Action.ALLOW, 81, 82, source=peers("fd00::/8"), families=frozenset({6, 4})),
+    rule(Action.LOG, notProtocol=None, families=frozenset({4})),
+]
+image = compile_policy(effective(tier("t", policy("p", *rules)), interfaces=["a", "b"], failsafes=[SSH]))
+print(image.digest.hex(), sorted(image.names.items()))
+"""
+
+
+def test_bytes_do_not_depend_on_the_process() -> None:
+    """Sets and hashes are ordered differently in every Python process; tables are not."""
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(outputs) == 1
+    assert outputs != {""}

@@ -58,7 +58,7 @@ def test_interface_that_nothing_governs(bench: Bench, frame: bytes) -> None:
         assert (result.action, result.reasons, result.rules) == (0, {}, {})
 
 
-def test_log_without_a_reader_or_beyond_the_rate(bench: Bench) -> None:
+def test_log_beyond_the_rate(bench: Bench) -> None:
     """The Log rule is counted, its event left out; and the packet goes on to the rule that decides."""
     bench.fill(image_of(LOG))
     limit = 100

@@ -30,5 +30,5 @@ KERNELS = (
     Kernel("newest", "sid", "linux-image-cloud-amd64", required=True),
 )
 
-SELECTION = ("tests/kernels/guest/on_virtio.py", "tests/bpf")
+SELECTION = ("tests/kernels/guest/on_virtio.py", "tests/verdicts/test_table.py", "tests/kern", "tests/bpf")
 """What the guests run, as arguments of pytest."""

@@ -1,55 +1,61 @@
-"""What a guest with two virtio_net cards on one cable must be able to do. Runs in the guest, from the wheel.
+"""Runs in a guest, with the installed wheel: the object loads, attaches natively to virtio_net, and judges traffic.
 
-``eth0`` is the host's card; ``eth1`` moves to a namespace of its own and plays the other end of the cable.
+The tests of ``tests/veth/test_traffic.py`` run here again, between two cards instead of a veth pair (see conftest).
 """
 
 from __future__ import annotations
 
-import socket
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import pyxdp
-from pyxdp.bpf import Object, XdpAction, features
+from pyxdp.bpf import Object, features
+from tests.kernels.guest.conftest import CARDS
+from tests.lab.waiting import wait_until
+from tests.veth.host import NODE, Host, endpoint, service
+from tests.veth.test_traffic import *  # noqa: F403 -- its tests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-OBJECT = Path(pyxdp.__file__).parent / "pyxdp.bpf.o"
-CARD = "eth0"
+OBJECT = Path(pyxdp.__file__).resolve().parent / "pyxdp.bpf.o"
 
 
-def test_package_is_the_wheel() -> None:
-    assert "site-packages" in str(OBJECT.resolve())
+def test_package_is_installed_from_the_wheel() -> None:
+    assert OBJECT.is_relative_to("/opt/pyxdp")
 
 
 def test_features(record_property: Callable[[str, object], None]) -> None:
-    found = features.probe()
-    for name in found.__dataclass_fields__:
-        record_property(name, str(getattr(found, name)))
+    for name, support in features.probe():
+        record_property(name, bool(support))
 
 
-@pytest.fixture
-def loaded() -> Iterator[Object]:
+def test_object_loads(record_property: Callable[[str, object], None]) -> None:
     with Object.open(OBJECT) as opened:
         opened.load()
-        yield opened
+        for name, program in opened.programs.items():
+            record_property(name, program.info.verified_instructions)
 
 
-def test_object_loads(loaded: Object, record_property: Callable[[str, object], None]) -> None:
-    for name, program in loaded.programs.items():
-        record_property(name, program.info.verified_instructions)
+@pytest.mark.parametrize("card", CARDS)
+def test_cards_are_virtio_net(card: str) -> None:
+    driver = Path(f"/sys/class/net/{card}/device/driver")
+    wait_until(driver.exists, what=f"{card} is back from a namespace")
+    assert driver.resolve().name == "virtio_net"
 
 
-def test_native_xdp_on_virtio_net(loaded: Object) -> None:
-    driver = Path(f"/sys/class/net/{CARD}/device/driver").resolve().name
-    assert driver == "virtio_net"
-    with loaded.programs["pyxdp_xdp"].attach_xdp(socket.if_nametoindex(CARD), "native") as link:
-        assert link.info.ifindex == socket.if_nametoindex(CARD)
-
-
-def test_frame_of_another_protocol_passes(loaded: Object) -> None:
-    frame = bytes(12) + b"\x08\x06" + bytes(46)
-    assert loaded.programs["pyxdp_xdp"].test_run(frame).retval == XdpAction.PASS
+@pytest.mark.parametrize("at", [0, 1])
+def test_native_xdp_on_virtio_net(host: Host, tmp_path: Path, at: int) -> None:
+    """The command line from ``apply`` to ``delete``, on either card."""
+    end = (host.end, host.peer)[at]
+    manifest = tmp_path / "policy.yaml"
+    manifest.write_text(endpoint(end.name) + service(6379), encoding="utf-8")
+    options = ("--bpffs", str(host.bpffs))
+    end.namespace.run("pyxdp", "apply", "--node", NODE, *options, str(manifest))
+    status = json.loads(end.namespace.run("pyxdp", "status", "--json", *options).stdout)
+    assert [(it["interface"], it["mode"]) for it in status["endpoints"]] == [(end.name, "native")]
+    end.namespace.run("pyxdp", "delete", *options)
+    assert list(host.bpffs.iterdir()) == []

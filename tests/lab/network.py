@@ -116,7 +116,14 @@ def connect(left: Namespace, right: Namespace, subnet: int = 0) -> tuple[Interfa
         stack.callback(os.close, there)
         peer = {"ifname": names[1], "net_ns_fd": there}
         ip.link("add", ifname=names[0], kind="veth", net_ns_fd=here, peer=peer)
-    ends = _address(left, names[0], subnet, 1), _address(right, names[1], subnet, 2)
+    return configure(left, names[0], right, names[1], subnet)
+
+
+def configure(
+    left: Namespace, left_name: str, right: Namespace, right_name: str, subnet: int = 0
+) -> tuple[Interface, Interface]:
+    """Give two interfaces on one cable what :func:`connect` promises: addresses, static neighbours; set them up."""
+    ends = _address(left, left_name, subnet, 1), _address(right, right_name, subnet, 2)
     for end, other in (ends, ends[::-1]):
         with end.namespace.links() as ip:
             for address in (other.ipv4, other.ipv6):

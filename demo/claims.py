@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: A host without pyxdp must have tracked at least so many connections, or the comparison says nothing.
 TRACKED_AT_LEAST: Final = 1_000
-#: Medians of two runs differ by this much without any cause, at the least; see :func:`noise`.
+#: Medians of two runs differ by this much without any cause, at the least.
 NOISE: Final = 0.10
 #: Part of the flood that must have been counted where it was dropped, of what the interface took in.
 COUNTED_AT_LEAST: Final = 0.99
@@ -77,7 +77,10 @@ def _kept(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> Claim:
 
 
 def noise(rounds: Sequence[Round], figure: Callable[[Round], float]) -> float:
-    """How far a round of the *same* firewall was from their median: what the machine does, not the firewall."""
+    """How far a round of the *same* firewall was from their median: what the machine does, not the firewall.
+
+    At least :data:`NOISE`, because three rounds can agree by chance.
+    """
     center = middle(rounds, figure)
     return max(NOISE, *(abs(figure(it) / center - 1) for it in rounds))
 
@@ -88,5 +91,5 @@ def _speed(what: str, iptables: Sequence[Round], pyxdp: Sequence[Round], figure:
     return Claim(
         f"Redis is not slower, {what}",
         after >= (1 - tolerance) * before,
-        f"{after / before - 1:+.0%}; rounds without pyxdp differ among themselves by up to {tolerance:.0%}",
+        f"{after / before - 1:+.0%} (up to {tolerance:.0%} is noise)",
     )

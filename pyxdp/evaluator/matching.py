@@ -69,6 +69,8 @@ def _conditions(rule: Rule, packet: Packet, resources: Resources) -> Iterator[tu
         yield "icmp", _is_icmp(rule.icmp, packet)
     if rule.notICMP is not None:
         yield "notICMP", _is_icmp(rule.notICMP, packet).negated()
+    if rule.icmp is not None and rule.notICMP is not None and packet.later_fragment:
+        yield "notICMP", Truth.MAYBE if _leaves_any_icmp(rule.icmp, rule.notICMP) else Truth.NO
     source = _Side(rule.source, packet.source, packet.source_port)
     destination = _Side(rule.destination, packet.destination, packet.destination_port)
     for name, side in (("source", source), ("destination", destination)):
@@ -91,6 +93,8 @@ def _side_conditions(side: _Side, packet: Packet, resources: Resources) -> Itera
         yield "ports", _is_port(entity.ports, side, packet, resources)
     if entity.notPorts:
         yield "notPorts", _is_port(entity.notPorts, side, packet, resources).negated()
+    if entity.ports and entity.notPorts and packet.later_fragment:
+        yield "notPorts", Truth.MAYBE if _leaves_any_port(side, packet, resources) else Truth.NO
 
 
 def _is_protocol(protocol: Protocol, packet: Packet) -> bool:
@@ -106,6 +110,21 @@ def _is_icmp(icmp: IcmpMatch, packet: Packet) -> Truth:
     if packet.later_fragment:
         return Truth.MAYBE
     return Truth.of(packet.icmp_type == icmp.type and icmp.code in (None, packet.icmp_code))
+
+
+def _leaves_any_icmp(wanted: IcmpMatch, unwanted: IcmpMatch) -> bool:
+    """Tell whether some type and code is wanted and not unwanted: otherwise no first fragment can match either."""
+
+    def covers(match: IcmpMatch, kind: int, code: int) -> bool:
+        return match.type in (None, kind) and match.code in (None, code)
+
+    every = ((kind, code) for kind in range(256) for code in range(256))
+    return any(covers(wanted, *one) and not covers(unwanted, *one) for one in every)
+
+
+def _covers(wide: IcmpMatch, narrow: IcmpMatch) -> bool:
+    """Tell whether nothing is left of ``narrow`` without ``wide``: not even a later fragment can match then."""
+    return wide.type is None or (wide.type == narrow.type and wide.code in (None, narrow.code))
 
 
 def _is_in(address: Address, nets: tuple[Network, ...]) -> bool:
@@ -125,6 +144,23 @@ def _is_port(ports: tuple[PortRange | str, ...], side: _Side, packet: Packet, re
     if packet.later_fragment:
         return Truth.MAYBE if possible else Truth.NO
     return Truth.of(any(side.port in numbers for numbers in possible if side.port is not None))
+
+
+def _leaves_any_port(side: _Side, packet: Packet, resources: Resources) -> bool:
+    """Tell whether some port is wanted and not unwanted."""
+    wanted, unwanted = (
+        [numbers for port in ports for numbers in _ranges(port, side, packet.protocol, resources)]
+        for ports in (side.entity.ports, side.entity.notPorts)
+    )
+    return any(
+        any(port in numbers for numbers in wanted) and not any(port in numbers for numbers in unwanted)
+        for port in range(65536)
+    )
+
+
+def _numbers(ports: tuple[PortRange | str, ...], side: _Side, protocol: int, resources: Resources) -> set[int]:
+    ranges = [numbers for wanted in ports for numbers in _ranges(wanted, side, protocol, resources)]
+    return {number for numbers in ranges for number in range(numbers.first, numbers.last + 1)}
 
 
 def _ranges(wanted: PortRange | str, side: _Side, protocol: int, resources: Resources) -> Iterator[PortRange]:

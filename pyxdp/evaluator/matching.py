@@ -122,11 +122,6 @@ def _leaves_any_icmp(wanted: IcmpMatch, unwanted: IcmpMatch) -> bool:
     return any(covers(wanted, *one) and not covers(unwanted, *one) for one in every)
 
 
-def _covers(wide: IcmpMatch, narrow: IcmpMatch) -> bool:
-    """Tell whether nothing is left of ``narrow`` without ``wide``: not even a later fragment can match then."""
-    return wide.type is None or (wide.type == narrow.type and wide.code in (None, narrow.code))
-
-
 def _is_in(address: Address, nets: tuple[Network, ...]) -> bool:
     return any(address in net for net in nets)
 
@@ -156,11 +151,6 @@ def _leaves_any_port(side: _Side, packet: Packet, resources: Resources) -> bool:
         any(port in numbers for numbers in wanted) and not any(port in numbers for numbers in unwanted)
         for port in range(65536)
     )
-
-
-def _numbers(ports: tuple[PortRange | str, ...], side: _Side, protocol: int, resources: Resources) -> set[int]:
-    ranges = [numbers for wanted in ports for numbers in _ranges(wanted, side, protocol, resources)]
-    return {number for numbers in ranges for number in range(numbers.first, numbers.last + 1)}
 
 
 def _ranges(wanted: PortRange | str, side: _Side, protocol: int, resources: Resources) -> Iterator[PortRange]:

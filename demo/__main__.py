@@ -57,12 +57,10 @@ def check() -> None:
     if not OBJECT.exists():
         fail(f"{OBJECT} is missing", "make setup builds it")
     found = features.probe()
-    for name, what in {"capabilities": "privileges", "xdp_link": "XDP links", "live_frames": "live frames"}.items():
+    for name, what in {"capabilities": "privileges", "xdp_link": "XDP links", "kernel_btf": "BTF"}.items():
         support = getattr(found, name)
         if not support:
-            fail(
-                f"{what}: {support}", "the demo needs root and Linux 5.18 (its load generator; pyxdp itself needs less)"
-            )
+            fail(f"{what}: {support}", "README.md has the requirements")
 
 
 def fail(message: str, hint: str) -> NoReturn:

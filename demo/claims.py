@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from demo.measure import Round
+    from demo.measure import Flood, Round
 
 #: A host without pyxdp must have tracked at least so many connections, or the comparison says nothing.
 TRACKED_AT_LEAST: Final = 1_000
@@ -43,11 +43,15 @@ def claims(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> list[Claim]:
     """Judge the rounds of both firewalls."""
     return [
         _entries(iptables, pyxdp),
-        _dropped(pyxdp),
-        _kept(iptables, pyxdp),
+        *_flood(floods(iptables), floods(pyxdp)),
         _speed("keep-alive", iptables, pyxdp, lambda it: it.keep_alive.requests),
         _speed("a connection per request", iptables, pyxdp, lambda it: it.per_request.requests),
     ]
+
+
+def floods(rounds: Sequence[Round]) -> list[Flood]:
+    """The floods of all rounds; none where the kernel can not make any."""
+    return [it.flood for it in rounds if it.flood is not None]
 
 
 def _entries(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> Claim:
@@ -59,9 +63,13 @@ def _entries(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> Claim:
     )
 
 
-def _dropped(pyxdp: Sequence[Round]) -> Claim:
-    arrived = sum(it.flood.sent - it.flood.lost for it in pyxdp)
-    dropped = sum(it.flood.dropped for it in pyxdp)
+def _flood(iptables: Sequence[Flood], pyxdp: Sequence[Flood]) -> list[Claim]:
+    return [_dropped(pyxdp), _kept(iptables, pyxdp)] if iptables and pyxdp else []
+
+
+def _dropped(pyxdp: Sequence[Flood]) -> Claim:
+    arrived = sum(it.sent - it.lost for it in pyxdp)
+    dropped = sum(it.dropped for it in pyxdp)
     return Claim(
         "The denied flood is dropped and counted at XDP",
         arrived > 0 and dropped >= COUNTED_AT_LEAST * arrived,
@@ -69,8 +77,8 @@ def _dropped(pyxdp: Sequence[Round]) -> Claim:
     )
 
 
-def _kept(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> Claim:
-    before, after = (middle(rounds, lambda it: it.flood.kept) for rounds in (iptables, pyxdp))
+def _kept(iptables: Sequence[Flood], pyxdp: Sequence[Flood]) -> Claim:
+    before, after = (median(it.kept for it in found) for found in (iptables, pyxdp))
     return Claim(
         "Redis keeps more of its requests under the flood", after > before, f"{after:.0%} instead of {before:.0%}"
     )

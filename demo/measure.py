@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from demo import lab
+from pyxdp.bpf import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,13 +72,13 @@ class Round:
         keep_alive: 50 connections that stay.
         per_request: a connection for each request.
         entries: conntrack entries of Redis that the two left behind.
-        flood: keep-alive again, under a flood from a denied source.
+        flood: keep-alive again, under a flood from a denied source; ``None`` where there can be none.
     """
 
     keep_alive: Speed
     per_request: Speed
     entries: int
-    flood: Flood
+    flood: Flood | None
 
 
 def measure(dropped: Callable[[], int]) -> Round:
@@ -89,7 +90,13 @@ def measure(dropped: Callable[[], int]) -> Round:
     lab.forget_connections()
     keep_alive = benchmark("-n", str(KEEP_ALIVE_REQUESTS))
     per_request = benchmark("-k", "0", "-n", str(connections()))
-    return Round(keep_alive, per_request, lab.tracked_connections(), flood(dropped))
+    entries = lab.tracked_connections()
+    return Round(keep_alive, per_request, entries, flood(dropped) if can_flood() else None)
+
+
+def can_flood() -> bool:
+    """Whether this kernel has live frames (Linux 5.18). Every other generator would be the bottleneck."""
+    return bool(features.probe().live_frames)
 
 
 def connections() -> int:

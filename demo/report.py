@@ -7,26 +7,48 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from statistics import median
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from demo import lab, measure
-from demo.claims import middle
+from demo.claims import floods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from demo.claims import Claim
-    from demo.measure import Round
+    from demo.measure import Flood, Round
 
 WIDTH: Final = 100
 FILE: Final = Path(__file__).parent.parent / "build/demo.json"
+
+T = TypeVar("T")
+#: Of what, which figure of it, how it is written, how it is found.
+Row: TypeAlias = tuple[str, str, str, Callable[[T], float]]
+
+ROUND_ROWS: Final[tuple[Row[Round], ...]] = (
+    ("keep-alive", "requests/s", "{:,.0f}", lambda it: it.keep_alive.requests),
+    ("", "p99", "{:.2f} ms", lambda it: it.keep_alive.p99),
+    ("a connection per request", "requests/s", "{:,.0f}", lambda it: it.per_request.requests),
+    ("", "p99", "{:.2f} ms", lambda it: it.per_request.p99),
+    ("conntrack, thereafter", "entries of Redis", "{:,.0f}", lambda it: it.entries),
+)
+FLOOD_ROWS: Final[tuple[Row[Flood], ...]] = (
+    (f"flood, {measure.FLOOD_RATE:,}/s", "frames sent", "{:,.0f}", lambda it: it.sent),
+    ("", "lost in the ring", "{:,.0f}", lambda it: it.lost),
+    ("", "dropped (INPUT / XDP)", "{:,.0f}", lambda it: it.dropped),
+    ("", "requests/s just before", "{:,.0f}", lambda it: it.quiet),
+    ("", "requests/s meanwhile", "{:,.0f}", lambda it: it.flooded),
+    ("", "[bold]kept", "[bold]{:.0%}[/]", lambda it: it.kept),
+)
 
 console: Final = Console(width=WIDTH, highlight=False, soft_wrap=False)
 
@@ -58,9 +80,10 @@ def command(*words: str, said: str, most: int = 1000) -> None:
 
 def round_line(number: int, title: str, it: Round) -> None:
     """Show one round as soon as it is over."""
+    flood = f"   {it.flood.kept:>4.0%} kept of {it.flood.quiet:>7,.0f}/s" if it.flood else ""
     console.print(
         f"round {number}  {title:<18} {it.keep_alive.requests:>8,.0f}/s  {it.per_request.requests:>7,.0f}/s"
-        f"  {it.entries:>7,} entries   {it.flood.kept:>4.0%} kept of {it.flood.quiet:>7,.0f}/s"
+        f"  {it.entries:>7,} entries{flood}"
     )
 
 
@@ -71,22 +94,16 @@ def comparison(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> None:
     table.add_column("")
     table.add_column("stateful iptables", justify="right")
     table.add_column("the same with pyxdp", justify="right")
-
-    def row(group: str, name: str, figure: Callable[[Round], float], form: str) -> None:
-        table.add_row(group, name, *(form.format(middle(rounds, figure)) for rounds in (iptables, pyxdp)))
-
-    row("keep-alive", "requests/s", lambda it: it.keep_alive.requests, "{:,.0f}")
-    row("", "p99", lambda it: it.keep_alive.p99, "{:.2f} ms")
-    row("a connection per request", "requests/s", lambda it: it.per_request.requests, "{:,.0f}")
-    row("", "p99", lambda it: it.per_request.p99, "{:.2f} ms")
-    row("conntrack, thereafter", "entries of Redis", lambda it: it.entries, "{:,.0f}")
-    row(f"flood, {measure.FLOOD_RATE:,}/s", "frames sent", lambda it: it.flood.sent, "{:,.0f}")
-    row("", "lost in the ring", lambda it: it.flood.lost, "{:,.0f}")
-    row("", "dropped (INPUT / XDP)", lambda it: it.flood.dropped, "{:,.0f}")
-    row("", "requests/s just before", lambda it: it.flood.quiet, "{:,.0f}")
-    row("", "requests/s meanwhile", lambda it: it.flood.flooded, "{:,.0f}")
-    row("", "[bold]kept", lambda it: it.flood.kept, "[bold]{:.0%}[/]")
+    _add(table, iptables, pyxdp, ROUND_ROWS)
+    _add(table, floods(iptables), floods(pyxdp), FLOOD_ROWS)
     console.print(table)
+
+
+def _add(table: Table, iptables: Sequence[T], pyxdp: Sequence[T], rows: Sequence[Row[T]]) -> None:
+    if not iptables or not pyxdp:
+        return
+    for group, name, form, figure in rows:
+        table.add_row(group, name, *(form.format(median(map(figure, found))) for found in (iptables, pyxdp)))
 
 
 def verdict(found: Sequence[Claim]) -> None:
@@ -120,7 +137,7 @@ def write(facts: dict[str, object]) -> None:
 
 def rounds_json(rounds: Sequence[Round]) -> list[dict[str, object]]:
     """Every round with all its figures."""
-    return [asdict(it) | {"kept": it.flood.kept} for it in rounds]
+    return [asdict(it) | ({"kept": it.flood.kept} if it.flood else {}) for it in rounds]
 
 
 def commit() -> str:

@@ -22,7 +22,8 @@ from tests.veth.host import checksum
 ROOT = Path(__file__).resolve().parents[2]
 
 TRACKED = Round(Speed(80_000, 0.4), Speed(20_000, 1.6), 10_100, Flood(1_000_000, 0, 1_000_000, 80_000, 16_000))
-UNTRACKED = Round(Speed(80_000, 0.4), Speed(20_000, 1.6), 0, Flood(1_000_000, 500, 999_500, 80_000, 70_000))
+XDP_FLOOD = Flood(1_000_000, 500, 999_500, 80_000, 70_000)
+UNTRACKED = Round(Speed(80_000, 0.4), Speed(20_000, 1.6), 0, XDP_FLOOD)
 
 REDIS_6_0 = """
 98.10% <= 1.2 milliseconds
@@ -52,8 +53,8 @@ def test_good_figures_prove_the_claims() -> None:
     ("untracked", "what"),
     [
         (replace(UNTRACKED, entries=1), "conntrack"),
-        (replace(UNTRACKED, flood=replace(UNTRACKED.flood, dropped=900_000)), "counted at XDP"),
-        (replace(UNTRACKED, flood=replace(UNTRACKED.flood, flooded=15_000)), "under the flood"),
+        (replace(UNTRACKED, flood=replace(XDP_FLOOD, dropped=900_000)), "counted at XDP"),
+        (replace(UNTRACKED, flood=replace(XDP_FLOOD, flooded=15_000)), "under the flood"),
         (replace(UNTRACKED, keep_alive=Speed(70_000, 0.4)), "keep-alive"),
         (replace(UNTRACKED, per_request=Speed(17_000, 0.4)), "connection per request"),
     ],
@@ -66,6 +67,12 @@ def test_a_bad_figure_fails_its_claim(untracked: Round, what: str) -> None:
 def test_a_firewall_that_tracks_nothing_is_no_comparison() -> None:
     (claim,) = failed(replace(TRACKED, entries=20), UNTRACKED)
     assert "conntrack" in claim
+
+
+def test_without_a_flood_nothing_is_claimed_of_it() -> None:
+    found = claims([replace(TRACKED, flood=None)] * 3, [replace(UNTRACKED, flood=None)] * 3)
+    assert len(found) == 3
+    assert all(claim.holds for claim in found)
 
 
 def test_noise_is_what_rounds_of_one_firewall_differ_by() -> None:

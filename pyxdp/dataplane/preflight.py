@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _KERNEL: Final = {
     "xdp_link": "XDP attached by BPF links",
     "ring_buffer": "BPF ring buffers",
-    "kernel_btf": "the kernel's own BTF (CONFIG_DEBUG_INFO_BTF)",
 }
 
 

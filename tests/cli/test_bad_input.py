@@ -264,7 +264,6 @@ def test_no_bpffs(governed: Machine, prepare: str, says: str) -> None:
     assert "mount" in told.hint
 
 
-@pytest.mark.xfail(strict=True, reason="the dataplane asks for the kernel's BTF, which nothing needs")
 def test_a_kernel_that_does_not_describe_its_types(machine: Machine, manifest: str) -> None:
     """The programs need no BTF of the kernel, so without it everything works."""
     done = machine.run("apply", manifest, *AT_HOST, before="mount -t tmpfs none /sys/kernel/btf")

@@ -83,12 +83,17 @@ class Result:
     rules: dict[int, tuple[int, ...]]
 
     def is_drop(self, reason: Reason) -> bool:
-        """Dropped at XDP, for exactly one reason."""
-        return (self.action, self.reasons) == ("drop", {reason: 1})
+        """Dropped at XDP, and counted for exactly one reason."""
+        return self.action == "drop" and self._counts_once(reason)
 
     def is_pass(self, reason: Reason) -> bool:
-        """Passed at XDP, for exactly one reason."""
-        return (self.action, self.reasons) == ("pass", {reason: 1})
+        """Passed at XDP, and counted for exactly one reason."""
+        return self.action == "pass" and self._counts_once(reason)
+
+    def _counts_once(self, reason: Reason) -> bool:
+        """One packet for the reason, and one for the rule where a rule decides."""
+        by_rule = reason in {Reason.PASS_ALLOWED, Reason.PASS_FAILSAFE, Reason.DROP_POLICY}
+        return self.reasons == {reason: 1} and [packets for packets, _ in self.rules.values()] == [1] * by_rule
 
 
 class Bench:

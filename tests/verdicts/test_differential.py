@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RANDOM: Final = settings(
     deadline=None,
-    max_examples=int(os.environ.get("PYXDP_SCENARIOS", "150")),
+    max_examples=int(os.environ.get("PYXDP_SCENARIOS", "100")),
     suppress_health_check=list(HealthCheck),
 )
 

@@ -34,7 +34,7 @@ bench: root setup ## what a packet costs
 
 test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
 	@scripts/system-packages kernels
-	@$(PYTEST) -n 2 --dist loadgroup $(ARGS) tests/kernels
+	@$(PYTEST) $(ARGS) tests/kernels
 
 test-install: root setup ## the README's commands in fresh chroots; SUITES="bookworm trixie"
 	@scripts/system-packages install

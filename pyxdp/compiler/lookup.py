@@ -55,23 +55,19 @@ class PageBuilder:
 
         ``pieces[low:high]`` are those that reach into the node.
         """
-        child_bits = bits - index_bits
-        child_size = 1 << child_bits
+        child_bits, count = bits - index_bits, 1 << index_bits
         entries = array("I")
         position = low
-        for index in range(1 << index_bits):
-            start = base + index * child_size
+        while len(entries) < count:
+            start = base + (len(entries) << child_bits)
             while position + 1 < high and pieces[position + 1][0] <= start:
                 position += 1
-            if position + 1 == high:
-                leaf = Entry.LEAF | pieces[position][1]
-                entries.extend(array("I", [leaf]) * ((1 << index_bits) - index))
-                break
-            if pieces[position + 1][0] >= start + child_size:
-                entries.append(Entry.LEAF | pieces[position][1])
+            until = pieces[position + 1][0] if position + 1 < high else base + (count << child_bits)
+            if whole := (until - start) >> child_bits:
+                entries.extend(array("I", [Entry.LEAF | pieces[position][1]]) * min(whole, count - len(entries)))
                 continue
             end = position + 1
-            while end < high and pieces[end][0] < start + child_size:
+            while end < high and pieces[end][0] < start + (1 << child_bits):
                 end += 1
             entries.append(self._page(self._level(pieces, child_bits, _LAST_LEVEL, start, position, end)))
             position = end - 1

@@ -102,7 +102,9 @@ def run_guest(folder: Path, image: Path, logs: Path) -> Report:
 
 def _parse(text: str) -> Report:
     *records, last = [json.loads(line) for line in text.splitlines()] or [{}]
-    tests = {record["test"]: Outcome(record["outcome"], record["message"], record["facts"]) for record in records}
+    tests: dict[str, Outcome] = {}
+    for record in records:  # of a test that fails twice, in its body and in its teardown, the first tells more
+        tests.setdefault(record["test"], Outcome(record["outcome"], record["message"], record["facts"]))
     return Report(last["release"], tests)
 
 

@@ -16,6 +16,8 @@ struct rows {
 };
 
 #define NO_RULE 0xffffffffU
+/* An index into pyxdp_rows that no map is large enough for, with room for a row behind it. */
+#define OUT_OF_BOUNDS 0x80000000U
 
 /*
  * The position of the lowest set bit; bits is not 0. BPF has no instruction for it: a De Bruijn sequence puts a different six-bit
@@ -60,9 +62,10 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class)
 {
 	const struct pyxdp_ruleset *ruleset = rows->ruleset;
+	__u64 row = (__u64)(class & PYXDP_LEAF_MASK) * (ruleset->aggregates + ruleset->words);
 
-	rows->start[field] = rows->slot * pyxdp_half_rows + ruleset->row_base[field] +
-			     (class & PYXDP_LEAF_MASK) * (ruleset->aggregates + ruleset->words);
+	row += rows->slot * pyxdp_half_rows + ruleset->row_base[field];
+	rows->start[field] = row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
 }
 
 static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field field)

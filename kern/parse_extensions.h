@@ -63,7 +63,8 @@ static __always_inline __u64 walk_chain(struct cursor *cursor, __u8 protocol)
 			return result.packed;
 		length = extension_length(protocol, header.length);
 		rest = length - sizeof(header);
-		barrier_var(rest); /* clang would drop a mask that is of no use but to verifiers before Linux 6.2 */
+		/* clang would drop a mask that is of no use but to verifiers before Linux 6.2 */
+		asm volatile("" : "+r"(rest));
 		skip(cursor, rest & EXTENSION_REST_MASK);
 		extensions->length += length;
 		extensions->protocol = header.next;

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from pyroute2 import IPRoute, NetNS, netns
 from pyroute2.ethtool import Ethtool
 
+from pyxdp.bpf import Object
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,6 +30,7 @@ TIMEOUT_S: Final = 60
 #: The client's namespace, and the socket by which the demo asks Redis how much it has done.
 _CLIENT_SPACE: Final = "client"
 _SOCKET: Final = Path("/run/redis.sock")
+_EMPTY: Final = Path(__file__).parent.parent / "build/demo/empty.bpf.o"
 
 #: What a host usually has: answers and known clients come in, the rest does not. UNTRACKED is what pyxdp has let in
 #: without conntrack; without pyxdp there is no such packet.
@@ -144,6 +147,13 @@ def requests_served() -> int:
             said += connection.recv(65536)
             found = re.search(rb"total_commands_processed:(\d+)\r", said)
         return int(found[1])
+
+
+@contextmanager
+def empty_program() -> Iterator[None]:
+    """An XDP program on the host's interface that lets everything pass."""
+    with Object.open(_EMPTY).load() as empty, empty.programs["empty"].attach_xdp(socket.if_nametoindex(INTERFACE)):
+        yield
 
 
 def forget_connections() -> None:

@@ -81,17 +81,17 @@ class Round:
     flood: Flood | None
 
 
-def measure(dropped: Callable[[], int]) -> Round:
+def measure(dropped: Callable[[], int] | None) -> Round:
     """Measure the firewall that is in force.
 
     Args:
-        dropped: reads its count of denied packets.
+        dropped: reads its count of denied packets; without it there is no flood.
     """
     lab.forget_connections()
     keep_alive = benchmark("-n", str(KEEP_ALIVE_REQUESTS))
     per_request = benchmark("-k", "0", "-n", str(connections()))
     entries = lab.tracked_connections()
-    return Round(keep_alive, per_request, entries, flood(dropped) if can_flood() else None)
+    return Round(keep_alive, per_request, entries, flood(dropped) if dropped and can_flood() else None)
 
 
 def can_flood() -> bool:

@@ -87,23 +87,24 @@ def round_line(number: int, title: str, it: Round) -> None:
     )
 
 
-def comparison(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> None:
-    """Show both side by side."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+def comparison(iptables: Sequence[Round], control: Sequence[Round], pyxdp: Sequence[Round]) -> None:
+    """Show all side by side."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(f"median of {len(iptables)} rounds")
     table.add_column("")
-    table.add_column("stateful iptables", justify="right")
-    table.add_column("the same with pyxdp", justify="right")
-    _add(table, iptables, pyxdp, ROUND_ROWS)
-    _add(table, floods(iptables), floods(pyxdp), FLOOD_ROWS)
+    for title in ("stateful iptables", "+ an empty XDP", "+ pyxdp"):
+        table.add_column(title, justify="right")
+    _add(table, (iptables, control, pyxdp), ROUND_ROWS)
+    _add(table, (floods(iptables), [], floods(pyxdp)), FLOOD_ROWS)
     console.print(table)
+    console.print("[dim]+ an empty XDP: what any native program costs on this cable; a veth copies every packet for it")
 
 
-def _add(table: Table, iptables: Sequence[T], pyxdp: Sequence[T], rows: Sequence[Row[T]]) -> None:
-    if not iptables or not pyxdp:
+def _add(table: Table, columns: Sequence[Sequence[T]], rows: Sequence[Row[T]]) -> None:
+    if not any(columns):
         return
     for group, name, form, figure in rows:
-        table.add_row(group, name, *(form.format(median(map(figure, found))) for found in (iptables, pyxdp)))
+        table.add_row(group, name, *(form.format(median(map(figure, found))) if found else "" for found in columns))
 
 
 def verdict(found: Sequence[Claim]) -> None:

@@ -90,7 +90,7 @@ def round_line(number: int, title: str, it: Round) -> None:
 def comparison(iptables: Sequence[Round], control: Sequence[Round], pyxdp: Sequence[Round]) -> None:
     """Show all side by side."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(f"median of {len(iptables)} rounds")
+    table.add_column("median" if len(iptables) > 1 else "one round")
     table.add_column("")
     for title in ("stateful iptables", "+ an empty XDP", "+ pyxdp"):
         table.add_column(title, justify="right")

@@ -7,7 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Arguments for pytest: make test ARGS='-k selector'
+# For pytest: make test TESTS=tests/selector ARGS='-x -k escape'
+TESTS ?= tests
 ARGS ?=
 
 help: ## this list
@@ -21,7 +22,7 @@ root:
 		echo "hint: run make as root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
 test: root setup ## every test but those of test-kernels and test-install; PYXDP_REQUIRE_BPF=1 makes skips failures
-	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install $(ARGS) tests
+	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install $(ARGS) $(TESTS)
 
 check: setup ## linters, types, import rules, C format
 	@scripts/check

@@ -74,6 +74,9 @@ class _Applying:
         self._changes = changes_between(self.dataplane.read(), self._policy, names)
         for line in self._changes.lines():
             self._output.line(click.style(line, fg=_COLOURS[line[0]]))
+        for name, (_, new) in self._changes.interfaces.items():
+            if new is None:
+                self._output.warning(f"{name} is no longer under policy: no HostEndpoint of this node names it")
 
     def tell_result(self, manifest: Manifest, report: Report, seconds: float) -> None:
         output, policy = self._output, self._policy

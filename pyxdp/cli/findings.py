@@ -22,6 +22,10 @@ def tell(output: Output, manifest: Manifest, policy: EffectivePolicy) -> None:
     for found in policy.resolutions:
         if found.state is not EndpointState.ACTIVE:
             output.warning(f"HostEndpoint/{found.name}: {found.state.value}: {found.detail}")
+    for endpoint in policy.endpoints:
+        if not any(it.rules for tiers in endpoint.tiers.values() for tier in tiers for it in tier.policies):
+            what = f"no policy with rules selects HostEndpoint/{endpoint.name}"
+            output.warning(f"{endpoint.interface.name}: {what}: everything passes")
     for notice in notices_of(manifest, policy):
         output.notice(notice)
 

@@ -17,7 +17,7 @@ from pyxdp.dataplane.code import Code
 from pyxdp.dataplane.execution import Execution, Step
 from pyxdp.dataplane.layout import Layout
 from pyxdp.dataplane.preflight import check_interfaces, check_machine, check_plan
-from pyxdp.dataplane.reading import link_names, raw_tables, read_state
+from pyxdp.dataplane.reading import own_links, own_rules, read_state
 from pyxdp.dataplane.status import Attachment, Status, read_attachments, read_status
 from pyxdp.xtables import Iptables
 
@@ -143,11 +143,13 @@ class Dataplane:
             What was done, or would be.
 
         Raises:
+            OperatorError: it belongs to another network namespace, or the rules to another bpffs; nothing was removed.
             PyxdpError: something can not be removed; call again.
         """
         with self._lock():
-            tables = [it for it in raw_tables(self._iptables) if not self._iptables.read(it.family, it.variant).empty]
-            plan = planner.plan_removal(tables, link_names(self._layout), pins=self._layout.base.exists())
+            tables = own_rules(self._layout, self._iptables)
+            links = own_links(self._layout, netlink.devices())
+            plan = planner.plan_removal(tables, links, pins=self._layout.base.exists())
             if not dry_run:
                 self._execute(plan, planner.State(), on_progress)
         return plan

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
-from pyxdp import planner
+from pyxdp import planner, xtables
 from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode, decode_array, sizeof
-from pyxdp.bpf import Link, Map, Program
+from pyxdp.bpf import Link, LinkInfo, Map, Program
 from pyxdp.dataplane.bpffs import entries, target_of
 from pyxdp.dataplane.layout import PROGRAMS, instance_of, interface_name, object_of
 from pyxdp.dataplane.objects import half_of
@@ -17,7 +18,6 @@ from pyxdp.xtables import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from pyxdp.dataplane.layout import Layout
     from pyxdp.netlink import Device
@@ -137,6 +137,16 @@ def _links(
     layout: Layout, objects: Mapping[int, planner.LoadedObject], devices: Iterable[Device]
 ) -> dict[str, planner.XdpLink]:
     instances = _instances_by_program(layout, objects)
+    found = own_links(layout, devices)
+    return {name: planner.XdpLink(info.ifindex, instances.get(info.program_id)) for name, info in found.items()}
+
+
+def own_links(layout: Layout, devices: Iterable[Device]) -> dict[str, LinkInfo]:
+    """Return the pinned links by interface name.
+
+    Raises:
+        OperatorError: one is attached, but not in this network namespace.
+    """
     running = {it.interface.index: it.xdp.program_id for it in devices if it.xdp}
     links = {}
     for name in link_names(layout):
@@ -145,8 +155,27 @@ def _links(
         if info.ifindex and running.get(info.ifindex) != info.program_id:
             message = f"the pins in {layout.base} belong to another network namespace: {name} (index {info.ifindex})"
             raise OperatorError(message, hint="run pyxdp where they were made, or with a bpffs of its own")
-        links[name] = planner.XdpLink(info.ifindex, instances.get(info.program_id))
+        links[name] = info
     return links
+
+
+def own_rules(layout: Layout, iptables: Iptables) -> dict[planner.RawTable, xtables.RawTable]:
+    """Return every raw table that holds anything of pyxdp.
+
+    Raises:
+        OperatorError: its rules run programs that are pinned elsewhere. A network namespace has one set of chains, so
+            two bpffs can not share it.
+        XtablesError: there are pins, whose rules can not be seen because there is no iptables.
+    """
+    if layout.base.exists():
+        _ = iptables.variant
+    found = {table: iptables.read(table.family, table.variant) for table in raw_tables(iptables)}
+    for there in found.values():
+        for folder in map(Path, there.programs.values()):
+            if not folder.is_relative_to(layout.base) and folder.exists():
+                message = f"the raw table runs programs of another pyxdp: {folder}"
+                raise OperatorError(message, hint="name its bpffs with --bpffs, or use another network namespace")
+    return {table: there for table, there in found.items() if not there.empty}
 
 
 def _instances_by_program(layout: Layout, objects: Mapping[int, planner.LoadedObject]) -> dict[int, planner.Instance]:
@@ -166,11 +195,9 @@ def _shown_programs(layout: Layout) -> dict[str, planner.Instance]:
 
 def _rules(layout: Layout, iptables: Iptables) -> dict[planner.RawTable, planner.Rules]:
     found = {}
-    for table in raw_tables(iptables):
-        there = iptables.read(table.family, table.variant)
-        if not there.empty:
-            instances = {name: layout.instance_at(folder) for name, folder in there.programs.items()}
-            known = {name: instance for name, instance in instances.items() if instance}
-            intact = len(known) == len(instances) and there.holds(there.programs)
-            found[table] = planner.Rules(known, intact=intact)
+    for table, there in own_rules(layout, iptables).items():
+        instances = {name: layout.instance_at(folder) for name, folder in there.programs.items()}
+        known = {name: instance for name, instance in instances.items() if instance}
+        intact = len(known) == len(instances) and there.holds(there.programs)
+        found[table] = planner.Rules(known, intact=intact)
     return found

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pyxdp import planner
@@ -193,6 +193,9 @@ def rename(world: World, ifindexes: dict[str, int], before: str, now: str) -> No
 def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
     history: list[tuple[Wish, int, str | None, int]], last: Wish
 ) -> None:
+    # Not held: another interface takes the name of one that was renamed while it was governed. The old name's link is
+    # then given up before the switch and not after it; docs/design/dataplane.md says so.
+    assume(not {"rename", "recreate"} <= {event for *_, event, _ in history})
     world, ifindexes = World(), dict(INDEXES)
     for wish, operations, event, which in history:
         apply_until(world, target_for(wish, world.state(), ifindexes), ifindexes, operations)

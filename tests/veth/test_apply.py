@@ -370,6 +370,37 @@ def test_the_pins_of_another_network_namespace(host: Host, netns: Callable[[], N
         Dataplane(host.bpffs).status()
 
 
+def test_delete_spares_another_network_namespace(host: Host, netns: Callable[[], Namespace]) -> None:
+    host.apply(endpoint(host.end.name) + service(6379))
+    before = traces(host)
+    with netns().entered(), pytest.raises(OperatorError, match="another network namespace"):
+        host.dataplane().delete()
+    assert traces(host) == before
+
+
+@pytest.mark.parametrize("step", ["apply", "delete"])
+def test_another_bpffs_spares_the_rules(host: Host, step: str) -> None:
+    host.apply(endpoint(host.end.name) + service(6379))
+    before = traces(host)
+    other = host.bpffs / "other"
+    other.mkdir()
+    elsewhere = replace(host, bpffs=other)
+    with pytest.raises(OperatorError, match=f"another pyxdp: {host.bpffs}/pyxdp"):
+        elsewhere.delete() if step == "delete" else elsewhere.apply(endpoint(host.end.name) + service(6380))
+    other.rmdir()
+    assert traces(host) == before
+
+
+def test_delete_without_iptables_keeps_what_its_rules_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.apply(endpoint(host.end.name) + service(6379))
+    before = traces(host)
+    monkeypatch.setattr("pyxdp.xtables.iptables._search_path", lambda: "")
+    with pytest.raises(XtablesError, match="not installed"):
+        host.delete()
+    monkeypatch.undo()
+    assert traces(host) == before
+
+
 def test_damaged_pins_can_be_deleted(host: Host) -> None:
     host.apply(endpoint(host.end.name) + service(6379))
     (host.bpffs / "pyxdp/v1/maps/rows").unlink()

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyxdp/kernels"
 FETCH_TIMEOUT = 300.0
-BOOT_TIMEOUT = 420.0
+BOOT_TIMEOUT = 1200.0
 
 
 class GuestError(Exception):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGES = ["README.md", "docs/getting-started.md", "docs/inspection.md"]
 #: Digits with what belongs to them, and hashes; a number of any length counts as the same.
-VARIES = re.compile(r"\b[0-9a-f]{12,64}\b|\d[\d.,:]*|\b(?:seconds?|minutes?) ago|just now")
+VARIES = re.compile(r"\d+ (?:seconds?|minutes?) ago|just now|\b[0-9a-f]{12,64}\b|\d[\d.,:]*")
 
 
 #: What bpftool shows of a CPU other than the first.

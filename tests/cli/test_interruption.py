@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import re
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from tests.lab.waiting import wait_until
 
 AT_HOST = ("--node", "host")
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
+#: A terminal that can move its cursor, whatever the tests are run on.
+XTERM = {**os.environ, "TERM": "xterm"}
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -138,6 +141,7 @@ class Terminal:
 
     def read(self) -> str:
         """What has been written, when there is something new; empty when nobody can write any more."""
+        assert select.select([self._ours], [], [], 60)[0], f"nothing more after {self.seen!r}"
         try:
             chunk = os.read(self._ours, 4096).decode()
         except OSError:  # how a terminal says so
@@ -152,7 +156,7 @@ class Terminal:
 def _on_a_terminal(machine: Machine, *arguments: str) -> tuple[int, str]:
     """Run with stderr on a terminal; return the exit code and what the terminal saw."""
     terminal = Terminal()
-    process = machine.start(*arguments, stderr=terminal.theirs)
+    process = machine.start(*arguments, stderr=terminal.theirs, env=XTERM)
     os.close(terminal.theirs)
     while terminal.read():
         pass
@@ -164,7 +168,7 @@ def _on_a_terminal(machine: Machine, *arguments: str) -> tuple[int, str]:
 def test_a_bar_for_what_takes_longer_than_a_second(machine: Machine) -> None:
     """It is there while standard input is waited for, gone afterwards, and never in the way of data."""
     terminal = Terminal()
-    process = machine.start("check", "-", "--node", "host", stderr=terminal.theirs, stdin=subprocess.PIPE)
+    process = machine.start("check", "-", "--node", "host", stderr=terminal.theirs, stdin=subprocess.PIPE, env=XTERM)
     os.close(terminal.theirs)
     while "reading the manifests" not in terminal.seen:
         assert terminal.read()

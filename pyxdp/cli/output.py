@@ -91,11 +91,12 @@ class Output:
         try:
             click.echo(text, nl=False)
             sys.stdout.flush()
-        except BrokenPipeError:
-            self.closed = True
-            # The interpreter flushes stdout once more when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
+            # The interpreter flushes stdout once more when it ends, and (Python 3.10) makes 120 of the exit code.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self.closed = True
+            if isinstance(error, BrokenPipeError):
+                return
             raise OperatorError(f"can not write the output: {error.strerror}") from error
 
 

@@ -86,7 +86,7 @@ class Machine:
         return {
             "rules": rules,
             "pins": pins,
-            "net": self.end.namespace.run("bpftool", "-j", "net").stdout,
+            "net": self.end.namespace.attached_xdp(),
             "policy": policy,
         }
 

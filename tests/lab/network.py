@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -53,6 +54,10 @@ class Namespace:
         """Start a program here; the test ends it."""
         with self.entered():
             return subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload, no-any-return]
+
+    def attached_xdp(self) -> object:
+        """Return what ``bpftool net`` says of XDP here; its list of netfilter links is the whole machine's."""
+        return json.loads(self.run("bpftool", "-j", "net").stdout)[0]["xdp"]
 
     def links(self) -> NetNS:
         """Return netlink to this namespace, to be used as a context manager."""

@@ -41,7 +41,7 @@ def traces(host: Host) -> dict[str, object]:
     tools = [f"{tool}-{variant}-save" for tool in ("iptables", "ip6tables") for variant in ("nft", "legacy")]
     rules = [line for tool in tools for line in host.space.run(tool).stdout.splitlines() if "PYXDP" in line]
     pins = sorted(str(path.relative_to(host.bpffs)) for path in host.bpffs.rglob("*"))
-    return {"rules": rules, "net": host.space.run("bpftool", "-j", "net").stdout, "pins": pins}
+    return {"rules": rules, "net": host.space.attached_xdp(), "pins": pins}
 
 
 NOTHING: dict[str, object] = {"rules": [], "pins": []}

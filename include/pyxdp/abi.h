@@ -55,7 +55,7 @@ enum pyxdp_limit {
 	PYXDP_REASONS = 32, /* room for enum pyxdp_reason in pyxdp_reasons */
 };
 
-/* Number of a policy class inside an endpoint's rulesets. Only UNTRACKED is enforced by ABI version 1. */
+/* Number of a policy class inside an endpoint's rulesets. */
 enum pyxdp_class {
 	PYXDP_CLASS_UNTRACKED = 0,
 	PYXDP_CLASS_PREDNAT = 1,
@@ -148,6 +148,13 @@ enum pyxdp_rule_flag {
 	PYXDP_RULE_LOG = 2,   /* emits an event */
 };
 
+enum pyxdp_ruleset_flag {
+	PYXDP_RULESET_EARLY = 1, /* normal class, ingress: what it denies for certain may be dropped at XDP already */
+	PYXDP_RULESET_OPINION =
+		2, /* untracked class, ingress: XDP drops nothing, since it may not see which VLAN a frame
+				    * belongs to; the raw table does */
+};
+
 /*
  * Why a packet got its verdict, counted per endpoint and direction in pyxdp_reasons. PASS_* pass, DROP_* drop. Every drop has exactly one.
  */
@@ -171,6 +178,8 @@ enum pyxdp_reason {
 	PYXDP_DROP_CONTINUES = 16,     /* more Log and Pass rules met than PYXDP_MAX_CONTINUES */
 	PYXDP_DROP_INTERNAL = 17,      /* a map did not hold what another map said it would: damaged image */
 	PYXDP_LOG_SUPPRESSED = 18,     /* a Log event that the rate limit or a full ring left out */
+	PYXDP_DROP_INVALID = 19,       /* connection tracking finds it invalid */
+	PYXDP_DROP_EARLY = 20, /* a Deny of the pre-DNAT or normal class, certain enough to be carried out at XDP */
 };
 
 /* pyxdp_control[0]. active is read once a run and changed by one aligned store. */
@@ -191,7 +200,8 @@ struct pyxdp_ruleset {
 	__u32 words;      /* bit words per row without aggregate words; 0: not governed */
 	__u32 aggregates; /* aggregate words in front of a row: 0 when words == 1, else (words + 63) / 64 */
 	__u32 rule_base;  /* first entry in pyxdp_rules */
-	__u32 fields; /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
+	__u16 fields; /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
+	__u16 flags;                  /* enum pyxdp_ruleset_flag */
 	__u32 row_base[PYXDP_FIELDS]; /* row of class 0 in pyxdp_rows; class k: k * (aggregates + words) further */
 };
 

@@ -79,10 +79,16 @@ class Reason(IntEnum):
     DROP_CONTINUES = 16
     DROP_INTERNAL = 17
     LOG_SUPPRESSED = 18
+    DROP_INVALID = 19
+    DROP_EARLY = 20
 
 class RuleFlag(IntEnum):
     PORTS = 1
     LOG = 2
+
+class RulesetFlag(IntEnum):
+    EARLY = 1
+    OPINION = 2
 
 class Service(IntEnum):
     OTHER = 0
@@ -160,6 +166,7 @@ class Ruleset(NamedTuple):
     aggregates: int
     rule_base: int
     fields: int
+    flags: int
     row_base: tuple[int, ...]
 
 class Slot(NamedTuple):

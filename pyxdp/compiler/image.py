@@ -98,7 +98,7 @@ def build_image(rulesets: Rulesets, counters: Mapping[int, int], endpoint_number
     )
 
 
-_NOT_GOVERNED: Final = abi.Ruleset(words=0, aggregates=0, rule_base=0, fields=0, row_base=(0,) * Field.FIELDS)
+_NOT_GOVERNED: Final = abi.Ruleset(words=0, aggregates=0, rule_base=0, fields=0, flags=0, row_base=(0,) * Field.FIELDS)
 
 
 def _classes(matches: Iterable[Match]) -> _Classes:
@@ -144,7 +144,7 @@ class _RulesetTables:
                 fields |= 1 << number
             for row in rows:
                 self.rows += _row_bytes(row, words, aggregates)
-        return abi.Ruleset(words, aggregates, rule_base, fields, tuple(row_base))
+        return abi.Ruleset(words, aggregates, rule_base, fields, 0, tuple(row_base))
 
     def _fields(self, ruleset: Ruleset) -> dict[Field, list[int]]:
         matches = [rule.match for rule in ruleset.rules]

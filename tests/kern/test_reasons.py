@@ -103,7 +103,7 @@ def test_one_log_rule_too_many(bench: Bench) -> None:
 def damaged(image: MapImage, **changes: Any) -> MapImage:
     """The image with another first ruleset."""
     table = image.tables["rulesets"]
-    width = len(abi.encode(abi.Ruleset(0, 0, 0, 0, (0, 0, 0, 0))))
+    width = len(abi.encode(abi.Ruleset(0, 0, 0, 0, 0, (0, 0, 0, 0))))
     broken = abi.decode(abi.Ruleset, table[:width])._replace(**changes)
     return replace(image, tables={**image.tables, "rulesets": abi.encode(broken) + table[width:]})
 

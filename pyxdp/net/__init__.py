@@ -1,7 +1,8 @@
-"""Values of the network: addresses, prefixes, protocols, ports, packets, interfaces. Pure, no I/O."""
+"""Values of the network: addresses, prefixes, protocols, ports, packets, interfaces, hooks. Pure, no I/O."""
 
 from __future__ import annotations
 
+from pyxdp.net.hooks import HookSettings
 from pyxdp.net.interface import Interface
 from pyxdp.net.packet import Packet
 from pyxdp.net.values import (
@@ -12,4 +13,4 @@ from pyxdp.net.values import (
     address_family,
 )
 
-__all__ = ["Address", "Interface", "Network", "Packet", "PortRange", "Protocol", "address_family"]
+__all__ = ["Address", "HookSettings", "Interface", "Network", "Packet", "PortRange", "Protocol", "address_family"]

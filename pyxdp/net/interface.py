@@ -19,6 +19,9 @@ class Interface:
         addresses: every local IPv4 and IPv6 address on it.
         up: IFF_RUNNING.
         kind: the kernel's link kind (``veth``, ``vlan``), or empty for a plain device.
+        parent: ifindex of the device that a VLAN sub-interface is part of; 0 for everything else, and when that device
+            is in another network namespace.
+        master: ifindex of the bridge, bond or VRF that it is a port of, or 0.
     """
 
     name: str
@@ -26,3 +29,5 @@ class Interface:
     addresses: tuple[Address, ...] = ()
     up: bool = True
     kind: str = ""
+    parent: int = 0
+    master: int = 0

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from pyxdp.model import Action, Origin
+from pyxdp.net import HookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,6 +159,9 @@ class EffectiveEndpoint:
         name: of the HostEndpoint.
         interface: the interface it governs; a HostEndpoint that governs several is listed once for each.
         wildcard: the HostEndpoint says ``*``.
+        workloads: it stands for every workload interface whose name begins with the interface's name (written with the
+            ``+`` of iptables, ifindex 0). Only its pre-DNAT and forward policy applies there (spec section 3.10).
+        vlans: the interface has VLAN sub-interfaces.
         tiers: for each class and direction with at least one policy.
         profiles: for each direction, in order; a missing profile appears as one that denies all.
     """
@@ -165,6 +169,8 @@ class EffectiveEndpoint:
     name: str
     interface: Interface
     wildcard: bool = False
+    workloads: bool = False
+    vlans: bool = False
     tiers: Mapping[tuple[PolicyClass, Direction], tuple[EffectiveTier, ...]] = field(default_factory=dict)
     profiles: Mapping[Direction, tuple[EffectivePolicyRules, ...]] = field(default_factory=dict)
     origin: Origin = field(default=Origin(), compare=False)
@@ -201,6 +207,7 @@ class EffectivePolicy:
         endpoints: sorted by interface name; one for each governed interface.
         failsafe_inbound: in order.
         failsafe_outbound: in order.
+        actions: what verdicts become in the filter table.
         resolutions: one for each HostEndpoint of this node, sorted by name.
         notices: one line each: what was written and has no effect here.
     """
@@ -209,6 +216,7 @@ class EffectivePolicy:
     endpoints: tuple[EffectiveEndpoint, ...] = ()
     failsafe_inbound: tuple[FailsafePort, ...] = ()
     failsafe_outbound: tuple[FailsafePort, ...] = ()
+    actions: HookSettings = HookSettings()
     log_prefix: str = "calico-packet"
     resolutions: tuple[EndpointResolution, ...] = ()
     notices: tuple[str, ...] = ()

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyxdp.compiler.image import MapImage, build_image
-from pyxdp.compiler.ruleset import CompiledRule, EndpointRulesets, Ruleset, Rulesets, compile_rulesets
+from pyxdp.compiler.ruleset import EndpointRulesets, Ruleset, Rulesets, compile_rulesets
+from pyxdp.compiler.sequence import CompiledRule
 
 if TYPE_CHECKING:
     from pyxdp.resolver import EffectivePolicy
@@ -31,7 +32,6 @@ def compile_policy(effective: EffectivePolicy) -> MapImage:
     """Compile for empty maps: identities and endpoints are numbered in order.
 
     Raises:
-        UnsupportedPolicyError: a policy of a class that is not enforced.
         CapacityError: more rules than the programs can handle.
     """
     rulesets = compile_rulesets(effective)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyxdp.compiler.intervals import Intervals
     from pyxdp.compiler.matches import AddressCondition, Match
     from pyxdp.compiler.ruleset import Ruleset, Rulesets
+    from pyxdp.compiler.sequence import CompiledRule
 
 _WORD_BYTES: Final = 8
 
@@ -119,12 +120,13 @@ class _RulesetTables:
         self.rows = bytearray()
         self._classes = classes
         self._counters = counters
-        self._known: dict[Ruleset, abi.Ruleset] = {}
+        self._known: dict[tuple[Direction, tuple[CompiledRule, ...]], abi.Ruleset] = {}
 
     def add(self, ruleset: Ruleset) -> abi.Ruleset:
-        if ruleset not in self._known:
-            self._known[ruleset] = self._append(ruleset)
-        return self._known[ruleset]
+        key = ruleset.direction, ruleset.rules
+        if key not in self._known:
+            self._known[key] = self._append(ruleset)
+        return self._known[key]._replace(flags=ruleset.flags)
 
     def _append(self, ruleset: Ruleset) -> abi.Ruleset:
         rule_base = len(self.rules)

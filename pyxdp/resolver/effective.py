@@ -87,9 +87,11 @@ class RuleId:
     """Which rule this is, for people and for counters.
 
     Attributes:
-        tier: empty for profiles and failsafes.
-        kind: ``GlobalNetworkPolicy``, ``Profile`` or ``FelixConfiguration``.
-        policy: the resource's name; ``failsafe`` for failsafe ports.
+        tier: empty for what stands in none.
+        kind: ``GlobalNetworkPolicy`` or ``Profile``. For rules that nobody wrote: ``FelixConfiguration`` (failsafe
+            ports), ``Tier`` (its default action), ``HostEndpoint`` (behind its profiles, or in the place of forward
+            policy), ``Builtin`` (neighbour discovery).
+        policy: the resource's name; ``failsafe`` for failsafe ports, ``neighbour-discovery``.
         direction: of the rule list it stands in.
         index: position in that list, from 0.
         content: canonical text of action and match, so that an edited rule is another identity.
@@ -175,6 +177,15 @@ class EffectiveEndpoint:
     profiles: Mapping[Direction, tuple[EffectivePolicyRules, ...]] = field(default_factory=dict)
     origin: Origin = field(default=Origin(), compare=False)
 
+    def enforces(self, policy_class: PolicyClass) -> bool:
+        """Tell whether it has a policy of this class, of either direction, that is not staged."""
+        return any(
+            not policy.staged
+            for direction in Direction
+            for tier in self.tiers.get((policy_class, direction), ())
+            for policy in tier.policies
+        )
+
 
 class EndpointState(Enum):
     """What became of a HostEndpoint of this node (spec section 6)."""
@@ -216,7 +227,7 @@ class EffectivePolicy:
     endpoints: tuple[EffectiveEndpoint, ...] = ()
     failsafe_inbound: tuple[FailsafePort, ...] = ()
     failsafe_outbound: tuple[FailsafePort, ...] = ()
-    actions: HookSettings = HookSettings()
+    actions: HookSettings = field(default=HookSettings())
     log_prefix: str = "calico-packet"
     resolutions: tuple[EndpointResolution, ...] = ()
     notices: tuple[str, ...] = ()

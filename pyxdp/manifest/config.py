@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar, get_args
 
 from pyxdp.manifest.failsafe import failsafe_ports
 from pyxdp.manifest.felix_fields import WITHOUT_EFFECT
 from pyxdp.manifest.nodes import Mapping, Scalar, Sequence, shorten
-from pyxdp.manifest.readers import text
+from pyxdp.manifest.place import suggest
+from pyxdp.manifest.readers import boolean, optional, text
 from pyxdp.manifest.values import parse_address
 from pyxdp.model import DEFAULT_FAILSAFE_INBOUND, DEFAULT_FAILSAFE_OUTBOUND, FelixConfiguration, Namespace, Node
+from pyxdp.net.hooks import AllowAction, DenyAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyxdp.manifest.nodes import Node as TreeNode
-    from pyxdp.manifest.place import Fields, Place
+    from pyxdp.manifest.place import Fields, Place, Reader
     from pyxdp.model import FailsafePort, Metadata
     from pyxdp.net import Address
 
 _INTERFACE_PREFIX: Final = re.compile(r"[a-zA-Z0-9:._+-]{1,15}")
 _LOG_PREFIX: Final = re.compile(r"[a-zA-Z0-9%: /_-]*")
+
+
+T = TypeVar("T", bound=str)
+
+
+def _word_of(choices: tuple[T, ...]) -> Reader[T]:
+    """Return a reader of one of a few words, in whatever case, as Felix reads them; empty text is as good as none."""
+    by_word = {choice.lower(): choice for choice in choices}
+
+    def read(place: Place) -> T | None:
+        written = text(place)
+        found = by_word.get(written.lower()) if written else None
+        if written and found is None:
+            alike = suggest(written, choices)
+            hint = f"; did you mean `{alike}`?" if alike else ""
+            place.problem(f"must be one of {', '.join(choices)}, not `{shorten(written)}`{hint}")
+        return found
+
+    return optional(read)
+
+
+_ALLOW_ACTION: Final[Reader[AllowAction]] = _word_of(get_args(AllowAction))
+_DENY_ACTION: Final[Reader[DenyAction]] = _word_of(get_args(DenyAction))
 
 
 def felix_configuration(metadata: Metadata, spec: Fields) -> FelixConfiguration:
@@ -41,6 +66,11 @@ def felix_configuration(metadata: Metadata, spec: Fields) -> FelixConfiguration:
         interfacePrefix=spec.read("interfacePrefix", _interface_prefixes, None),
         interfaceExclude=spec.read("interfaceExclude", _interface_patterns, None),
         logPrefix=spec.read("logPrefix", _log_prefix, None),
+        iptablesFilterAllowAction=spec.read("iptablesFilterAllowAction", _ALLOW_ACTION, None),
+        iptablesFilterDenyAction=spec.read("iptablesFilterDenyAction", _DENY_ACTION, None),
+        nftablesFilterAllowAction=spec.read("nftablesFilterAllowAction", _ALLOW_ACTION, None),
+        nftablesFilterDenyAction=spec.read("nftablesFilterDenyAction", _DENY_ACTION, None),
+        disableConntrackInvalidCheck=spec.read("disableConntrackInvalidCheck", boolean, None),
         ignored=ignored,
     )
 

@@ -2,7 +2,8 @@
 
 The names are those of ``FelixConfigurationSpec`` in the v3 API up to Calico v3.34, with the ones that older
 versions had. Their values are not looked at. Felix' XDP switches are among them: whether XDP is native or generic is
-found out for each interface, and untracked policy is enforced at XDP in any case.
+found out for each interface, and untracked policy is enforced at XDP in any case. In the mangle table an allowed
+packet always goes on with the host's own rules, whatever the mangle actions say.
 """
 
 from __future__ import annotations
@@ -25,23 +26,22 @@ cgroupV2Path chainInsertMode
 dataplaneDriver dataplaneWatchdogTimeout debugDisableLogDropping debugHost debugMemoryProfilePath debugPort
 debugSimulateCalcGraphHangAfter debugSimulateDataplaneApplyDelay debugSimulateDataplaneHangAfter
 defaultEndpointToHostAction deviceRouteProtocol deviceRouteSourceAddress deviceRouteSourceAddressIPv6
-disableConntrackInvalidCheck
 endpointReportingDelay endpointReportingEnabled endpointStatusPathPrefix externalNodesList
 featureDetectOverride featureGates floatingIPs flowLogsCollectorDebugTrace flowLogsFlushInterval
 flowLogsGoldmaneServer flowLogsLocalReporter flowLogsPolicyEvaluationMode
 genericXDPEnabled goGCThreshold goMaxProcs goMemoryLimitMB
 healthEnabled healthHost healthPort healthTimeoutOverrides
 interfaceRefreshInterval ipForwarding ipipEnabled ipipMTU ipsetsRefreshInterval iptablesBackend
-iptablesFilterAllowAction iptablesFilterDenyAction iptablesLockFilePath iptablesLockProbeInterval
-iptablesLockTimeout iptablesMangleAllowAction iptablesMarkMask iptablesNATOutgoingInterfaceFilter
+iptablesLockFilePath iptablesLockProbeInterval iptablesLockTimeout
+iptablesMangleAllowAction iptablesMarkMask iptablesNATOutgoingInterfaceFilter
 iptablesPostWriteCheckInterval iptablesRefreshInterval ipv4ElevatedRoutePriority ipv4NormalRoutePriority
 ipv6ElevatedRoutePriority ipv6NormalRoutePriority ipv6Support istioAmbientMode istioDSCPMark
 kubeNodePortRanges
 liveMigrationRouteConvergenceTime logActionRateLimit logActionRateLimitBurst logDebugFilenameRegex logFilePath
 logSeverityFile logSeverityScreen logSeveritySys
 maxIpsetSize metadataAddr metadataPort mtuIfacePattern
-natOutgoingAddress natOutgoingExclusions natPortRange netlinkTimeout nftablesFilterAllowAction
-nftablesFilterDenyAction nftablesMangleAllowAction nftablesMarkMask nftablesMode nftablesRefreshInterval
+natOutgoingAddress natOutgoingExclusions natPortRange netlinkTimeout nftablesMangleAllowAction
+nftablesMarkMask nftablesMode nftablesRefreshInterval
 openstackRegion
 policySyncPathPrefix programClusterRoutes prometheusGoMetricsEnabled prometheusMetricsCAFile
 prometheusMetricsCertFile prometheusMetricsClientAuth prometheusMetricsEnabled prometheusMetricsHost

@@ -9,6 +9,7 @@ from pyxdp.net.values import Protocol
 
 if TYPE_CHECKING:
     from pyxdp.model.metadata import Metadata
+    from pyxdp.net.hooks import AllowAction, DenyAction
     from pyxdp.net.values import Address, Network
 
 
@@ -49,6 +50,11 @@ class FelixConfiguration:
         interfacePrefix: names that begin with one of these are workload interfaces, never host interfaces.
         interfaceExclude: literal names, or regular expressions written ``/like this/``, never host interfaces.
         logPrefix: prefix of the lines that Log rules produce.
+        iptablesFilterAllowAction: whether an allowed packet skips the host's own filter rules (``Accept``) or not.
+        iptablesFilterDenyAction: whether the filter table tells the sender of a denied packet (``Reject``) or not.
+        nftablesFilterAllowAction: the same as its iptables twin, which wins when both are given.
+        nftablesFilterDenyAction: likewise.
+        disableConntrackInvalidCheck: whether packets that connection tracking finds invalid are left to policy.
         ignored: names of fields that were given and have no effect here.
     """
 
@@ -58,6 +64,11 @@ class FelixConfiguration:
     interfacePrefix: tuple[str, ...] | None = None
     interfaceExclude: tuple[str, ...] | None = None
     logPrefix: str | None = None
+    iptablesFilterAllowAction: AllowAction | None = None
+    iptablesFilterDenyAction: DenyAction | None = None
+    nftablesFilterAllowAction: AllowAction | None = None
+    nftablesFilterDenyAction: DenyAction | None = None
+    disableConntrackInvalidCheck: bool | None = None
     ignored: tuple[str, ...] = ()
 
 

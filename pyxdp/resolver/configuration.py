@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyxdp.errors import UnsupportedPolicyError
 from pyxdp.model import DEFAULT_FAILSAFE_INBOUND, DEFAULT_FAILSAFE_OUTBOUND
+from pyxdp.net import HookSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pyxdp.model import FailsafePort, FelixConfiguration
 
@@ -31,6 +33,7 @@ class NodeConfiguration:
         interface_prefix: names that begin with one of these are workload interfaces.
         interface_exclude: names, or regular expressions between slashes, of interfaces that are never governed.
         log_prefix: of the lines that Log rules produce.
+        actions: what verdicts become in the filter table.
     """
 
     failsafe_inbound: tuple[FailsafePort, ...] = DEFAULT_FAILSAFE_INBOUND
@@ -38,6 +41,7 @@ class NodeConfiguration:
     interface_prefix: tuple[str, ...] = DEFAULT_INTERFACE_PREFIX
     interface_exclude: tuple[str, ...] = DEFAULT_INTERFACE_EXCLUDE
     log_prefix: str = DEFAULT_LOG_PREFIX
+    actions: HookSettings = field(default=HookSettings())
 
     def exclusion(self, interface: str) -> str:
         """Return why host endpoints never govern an interface of this name, or an empty string.
@@ -73,6 +77,28 @@ def node_configuration(configurations: Iterable[FelixConfiguration], node: str, 
         interface_prefix=_first((layer.interfacePrefix for layer in layers), given.interface_prefix),
         interface_exclude=_first((layer.interfaceExclude for layer in layers), given.interface_exclude),
         log_prefix=_first((layer.logPrefix for layer in layers), given.log_prefix),
+        actions=_hook_settings(layers, given.actions),
+    )
+
+
+def _hook_settings(layers: Sequence[FelixConfiguration], given: HookSettings) -> HookSettings:
+    """Merge what is said of the filter table; Felix has the actions twice, and what is said of iptables wins."""
+    return HookSettings(
+        allow=_first(
+            chain(
+                (layer.iptablesFilterAllowAction for layer in layers),
+                (layer.nftablesFilterAllowAction for layer in layers),
+            ),
+            given.allow,
+        ),
+        deny=_first(
+            chain(
+                (layer.iptablesFilterDenyAction for layer in layers),
+                (layer.nftablesFilterDenyAction for layer in layers),
+            ),
+            given.deny,
+        ),
+        check_invalid=not _first((layer.disableConntrackInvalidCheck for layer in layers), not given.check_invalid),
     )
 
 

@@ -48,6 +48,7 @@ def resolve(resources: Resources, node: str, interfaces: Sequence[Interface]) ->
         endpoints=endpoints,
         failsafe_inbound=configuration.failsafe_inbound,
         failsafe_outbound=configuration.failsafe_outbound,
+        actions=configuration.actions,
         log_prefix=configuration.log_prefix,
         resolutions=assignment.resolutions,
         notices=tuple(sorted(notices)),

@@ -109,9 +109,39 @@ def test_interface_lists_and_log_prefix() -> None:
     assert felix(interfacePrefix="", interfaceExclude="", logPrefix="") == felix()
 
 
+FILTER_ACTIONS = [
+    ("FilterAllowAction", "Accept", "Accept"),
+    ("FilterAllowAction", "return", "Return"),
+    ("FilterDenyAction", "DROP", "Drop"),
+    ("FilterDenyAction", "Reject", "Reject"),
+    ("FilterDenyAction", "", None),
+]
+
+
+@pytest.mark.parametrize(("field", "written", "found"), FILTER_ACTIONS)
+@pytest.mark.parametrize("backend", ["iptables", "nftables"])
+def test_filter_actions_in_any_case_as_felix_reads_them(
+    backend: str, field: str, written: str, found: str | None
+) -> None:
+    configuration = felix(**{f"{backend}{field}": written})
+    assert getattr(configuration, f"{backend}{field}") == found
+    assert configuration.ignored == ()
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_conntrack_invalid_check(*, written: bool) -> None:
+    assert felix(disableConntrackInvalidCheck=written).disableConntrackInvalidCheck is written
+    assert felix().disableConntrackInvalidCheck is None
+
+
 @pytest.mark.parametrize(
     ("field", "value", "part"),
     [
+        ("iptablesFilterAllowAction", "Drop", "must be one of Accept, Return, not `Drop`"),
+        ("nftablesFilterAllowAction", "Acept", "did you mean `Accept`?"),
+        ("iptablesFilterDenyAction", "Return", "must be one of Drop, Reject"),
+        ("nftablesFilterDenyAction", 1, "a number in YAML"),
+        ("disableConntrackInvalidCheck", "true", "remove the quotes"),
         ("interfacePrefix", "cali,,tap", "interface name"),
         ("interfacePrefix", "a b", "interface name"),
         ("interfaceExclude", "/(/", "regular expression"),

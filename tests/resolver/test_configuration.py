@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
 from pyxdp.model import DEFAULT_FAILSAFE_INBOUND, DEFAULT_FAILSAFE_OUTBOUND, FailsafePort, FelixConfiguration
+from pyxdp.net import HookSettings
 from tests.resolver.build import NODE, effective, metadata, proto
 
 SSH = FailsafePort(proto("TCP"), 22)
@@ -69,3 +71,29 @@ def test_fields_without_effect_are_noticed() -> None:
 def test_configuration_that_nothing_reads_is_noticed() -> None:
     (notice,) = effective(felixConfigurations=(felix("mine", logPrefix="x"),)).notices
     assert notice.startswith("FelixConfiguration/mine: no effect")
+
+
+def actions(*configurations: FelixConfiguration) -> HookSettings:
+    return effective(felixConfigurations=configurations).actions
+
+
+def test_actions_of_the_filter_table() -> None:
+    assert actions() == HookSettings(allow="Accept", deny="Drop", check_invalid=True)
+    given = felix(
+        iptablesFilterAllowAction="Return", iptablesFilterDenyAction="Reject", disableConntrackInvalidCheck=True
+    )
+    assert actions(given) == HookSettings(allow="Return", deny="Reject", check_invalid=False)
+    assert actions(felix(disableConntrackInvalidCheck=False)).check_invalid
+
+
+def test_actions_are_merged_field_by_field() -> None:
+    default = felix(iptablesFilterAllowAction="Return", iptablesFilterDenyAction="Reject")
+    own = felix(f"node.{NODE}", iptablesFilterDenyAction="Drop", disableConntrackInvalidCheck=True)
+    assert actions(default, own) == HookSettings(allow="Return", deny="Drop", check_invalid=False)
+
+
+def test_nftables_names_say_the_same_and_iptables_names_win() -> None:
+    nftables = felix(nftablesFilterAllowAction="Return", nftablesFilterDenyAction="Reject")
+    assert actions(nftables) == HookSettings(allow="Return", deny="Reject")
+    both = replace(nftables, iptablesFilterAllowAction="Accept", iptablesFilterDenyAction="Drop")
+    assert actions(both) == HookSettings()

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import gc
 import os
-import secrets
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.mounts import BPFFS, unshare_mounts
+from tests.lab.mounts import folder_for_pins, unshare_mounts
 from tests.lab.network import Interface, Namespace, connect, namespace
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _open_fds() -> dict[int, str]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kernel(request: pytest.FixtureRequest) -> None:
     """Skip unless this process may make namespaces and load BPF programs."""
     if MISSING in request.config.stash:
@@ -81,19 +80,8 @@ def kernel(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def bpffs(kernel: None) -> Iterator[Path]:
     """A folder in the bpffs, empty; removed with all pins in it."""
-    folder = BPFFS / f"test-{secrets.token_hex(4)}"
-    folder.mkdir()
-    yield folder
-    _remove_tree(folder)
-
-
-def _remove_tree(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            _remove_tree(entry)
-        else:
-            entry.unlink()
-    folder.rmdir()
+    with folder_for_pins() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
 MS_REC = 0x4000
@@ -41,6 +47,26 @@ def unmount(target: Path) -> None:
 def set_network_namespace(fd: int) -> None:
     """setns(2) for the calling thread."""
     _check(_libc.setns(fd, 0x40000000), "setns")
+
+
+@contextmanager
+def folder_for_pins() -> Iterator[Path]:
+    """A folder in the bpffs, empty; removed with all pins in it."""
+    folder = BPFFS / f"test-{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        _remove_tree(folder)
+
+
+def _remove_tree(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            _remove_tree(entry)
+        else:
+            entry.unlink()
+    folder.rmdir()
 
 
 def _check(result: int, what: str) -> None:

@@ -1,0 +1,151 @@
+"""The governed host of the class tests, and its policies.
+
+One gateway (``tests/lab/gateway.py``) serves all tests of a worker process, for each variant of iptables one: a test
+applies its own policy over that of the one before, which is what happens on a real host too.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+from pyxdp.dataplane import Dataplane
+from tests.lab.gateway import Gateway, gateway
+from tests.veth.host import NODE, Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pyxdp.xtables import Variant
+    from tests.lab.network import Interface
+
+Rules: TypeAlias = "Sequence[Mapping[str, object]]"
+
+ALLOW = {"action": "Allow"}
+DENY = {"action": "Deny"}
+EVERYTHING = "projectcalico-default-allow"
+BOTH = ("TCP", "UDP")
+
+
+class GovernedGateway:
+    """A gateway whose host has a dataplane.
+
+    Attributes:
+        net: the three machines.
+        variant: of the host's iptables, for pyxdp's rules and for the tests' own.
+    """
+
+    def __init__(self, net: Gateway, bpffs: Path, variant: Variant) -> None:
+        self.net = net
+        self.variant = variant
+        self._host = Host(net.outside, net.client, bpffs, variant)
+
+    def apply(self, *documents: str) -> None:
+        """Enforce these documents and nothing else; connections of before are forgotten."""
+        self.change(*documents)
+        self.net.host.run("conntrack", "-F")
+
+    def change(self, *documents: str) -> None:
+        """Like :meth:`apply`, but connections live on."""
+        self._host.apply("".join(documents))
+
+    def count(self, reason: str, end: Interface, direction: str = "ingress") -> int:
+        """How many packets of an interface had a reason."""
+        return self._host.reason(reason, direction, end.name)
+
+    def entries(self, port: int) -> list[str]:
+        """Entries of the host's conntrack with a port."""
+        return self._host.conntrack(port)
+
+    @contextmanager
+    def rule(self, table: str, chain: str, *words: str, family: int = 4) -> Iterator[None]:
+        """A rule of the host's own, appended, by the variant that pyxdp uses."""
+        self.iptables("-t", table, "-A", chain, *words, family=family)
+        try:
+            yield
+        finally:
+            self.iptables("-t", table, "-D", chain, *words, family=family)
+
+    @contextmanager
+    def dropping(self, chain: str) -> Iterator[None]:
+        """A chain of the filter table that drops what nothing accepts, for both families."""
+        try:
+            for family in (4, 6):
+                self.iptables("-P", chain, "DROP", family=family)
+            yield
+        finally:
+            for family in (4, 6):
+                self.iptables("-P", chain, "ACCEPT", family=family)
+
+    def iptables(self, *words: str, family: int = 4) -> None:
+        """Run iptables or ip6tables on the host."""
+        tool = "iptables" if family == 4 else "ip6tables"
+        self.net.host.run(f"{tool}-{self.variant}", "-w", *words)
+
+
+@contextmanager
+def governed_gateway(bpffs: Path, variant: Variant) -> Iterator[GovernedGateway]:
+    """Make a gateway; remove everything at the end."""
+    with gateway() as net:
+        try:
+            yield GovernedGateway(net, bpffs, variant)
+        finally:
+            with net.host.entered():
+                Dataplane(bpffs).delete()
+
+
+def endpoint(end: Interface, name: str, profiles: Sequence[str] = ()) -> str:
+    """A host endpoint; policies find it by ``side == NAME``."""
+    return _document(
+        "HostEndpoint", name, {"node": NODE, "interfaceName": end.name, "profiles": [*profiles]}, {"side": name}
+    )
+
+
+def policy(name: str, *, selector: str = "all()", **spec: object) -> str:
+    """A GlobalNetworkPolicy; by default for every endpoint, with the types that its rules suggest."""
+    types = [direction.title() for direction in ("ingress", "egress") if direction in spec]
+    return _document("GlobalNetworkPolicy", name, {"selector": selector, "types": types, **spec})
+
+
+def untracked(name: str, **spec: object) -> str:
+    """A doNotTrack policy."""
+    return policy(name, doNotTrack=True, applyOnForward=True, **spec)
+
+
+def pre_dnat(name: str, rules: Rules, **spec: object) -> str:
+    """A preDNAT policy."""
+    return policy(name, preDNAT=True, applyOnForward=True, ingress=rules, **spec)
+
+
+def forward(name: str, **spec: object) -> str:
+    """A normal policy that applies to forwarded traffic too."""
+    return policy(name, applyOnForward=True, **spec)
+
+
+def felix(**spec: object) -> str:
+    """The default FelixConfiguration."""
+    return _document("FelixConfiguration", "default", spec)
+
+
+def to_ports(action: str, *ports: int, protocols: Sequence[str] = BOTH) -> list[dict[str, object]]:
+    """Rules for destination ports."""
+    return [{"action": action, "protocol": it, "destination": {"ports": [*ports]}} for it in protocols]
+
+
+def from_ports(action: str, *ports: int, protocols: Sequence[str] = BOTH) -> list[dict[str, object]]:
+    """Rules for source ports."""
+    return [{"action": action, "protocol": it, "source": {"ports": [*ports]}} for it in protocols]
+
+
+def echo_requests(action: str) -> list[dict[str, object]]:
+    """Rules for ICMP and ICMPv6 echo requests."""
+    kinds = {"ICMP": 8, "ICMPv6": 128}
+    return [{"action": action, "protocol": name, "icmp": {"type": kind}} for name, kind in kinds.items()]
+
+
+def _document(kind: str, name: str, spec: Mapping[str, object], labels: Mapping[str, str] | None = None) -> str:
+    metadata = {"name": name, "labels": labels or {}}
+    document = {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": metadata, "spec": spec}
+    return f"\n---\n{json.dumps(document)}\n"

@@ -16,7 +16,16 @@ from pyxdp.selector import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyxdp.model import EndpointPort, EntityRule, GlobalNetworkPolicy, NetworkSet, Resources, ServiceAccountMatch
+    from pyxdp.model import (
+        EndpointPort,
+        EntityRule,
+        GlobalNetworkPolicy,
+        GlobalNetworkSet,
+        HostEndpoint,
+        NetworkSet,
+        Resources,
+        ServiceAccountMatch,
+    )
     from pyxdp.net import Address, Network
 
 NAMESPACE_LABEL: Final = "projectcalico.org/namespace"
@@ -30,12 +39,14 @@ class Member:
     """A host endpoint or network set, as selectors of rules see it.
 
     Attributes:
+        resource: what it is.
         labels: own and inherited ones.
         addresses: an endpoint's expected addresses.
         nets: a network set's prefixes.
         ports: an endpoint's named ports.
     """
 
+    resource: HostEndpoint | GlobalNetworkSet | NetworkSet
     labels: Mapping[str, str]
     addresses: tuple[Address, ...] = ()
     nets: tuple[Network, ...] = ()
@@ -49,11 +60,12 @@ class Member:
 def members(resources: Resources) -> Iterator[Member]:
     """Go through everything that a rule's selector can select, on all nodes."""
     for endpoint in resources.hostEndpoints:
-        yield Member(endpoint_labels(resources, endpoint), addresses=endpoint.expectedIPs, ports=endpoint.ports)
+        labels = endpoint_labels(resources, endpoint)
+        yield Member(endpoint, labels, addresses=endpoint.expectedIPs, ports=endpoint.ports)
     for global_set in resources.globalNetworkSets:
-        yield Member(global_set.metadata.labels, nets=global_set.nets)
+        yield Member(global_set, global_set.metadata.labels, nets=global_set.nets)
     for network_set in resources.networkSets:
-        yield Member(_network_set_labels(resources, network_set), nets=network_set.nets)
+        yield Member(network_set, _network_set_labels(resources, network_set), nets=network_set.nets)
 
 
 def _network_set_labels(resources: Resources, network_set: NetworkSet) -> dict[str, str]:

@@ -9,6 +9,7 @@ is also an :class:`OSError`, with its ``errno``, one line that names the object,
 
 from pyxdp.bpf import _features as features
 from pyxdp.bpf._features import Features, NotSupported, Support, Supported, Unknown
+from pyxdp.bpf._frame import PreparedFrame
 from pyxdp.bpf._link import Link, LinkInfo
 from pyxdp.bpf._map import Map, MapInfo
 from pyxdp.bpf._object import Object, ObjectMap, ObjectProgram, ReadOnlyData
@@ -48,6 +49,7 @@ __all__ = [
     "ObjectMap",
     "ObjectProgram",
     "PinError",
+    "PreparedFrame",
     "Program",
     "ProgramInfo",
     "ProgramType",

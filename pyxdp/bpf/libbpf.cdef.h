@@ -121,6 +121,10 @@ struct xdp_md {
 	__u32 ingress_ifindex;
 	...;
 };
+struct __sk_buff {
+	__u32 ingress_ifindex;
+	...;
+};
 #define SHIM_TEST_LIVE_FRAMES ...
 struct bpf_object *shim_open(const void *data, size_t size, const char *name);
 size_t shim_maps(struct bpf_object *obj, struct bpf_map **maps, size_t room);

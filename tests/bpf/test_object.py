@@ -23,7 +23,7 @@ def basic(bpf_object: Callable[[str], Path]) -> Iterator[Object]:
 
 
 def test_names(basic: Object) -> None:
-    assert set(basic.programs) == {"basic", "drop", "interface", "read_word"}
+    assert set(basic.programs) == {"basic", "drop", "interface", "came_in_by", "read_word"}
     assert set(basic.maps) >= {"counts", "seen", "totals", "events", "basic.rodata"}
     assert basic.programs["drop"].section == "xdp"
 

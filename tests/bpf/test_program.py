@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyxdp.bpf import AttachError, BpfError, LinkType, Object, Program, XdpAction
+from pyxdp.bpf import AttachError, BpfError, LinkType, Object, PreparedFrame, Program, XdpAction
 from tests.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -51,6 +51,28 @@ def test_run_with_a_context(basic: Object) -> None:
 def test_a_frame_that_is_no_frame(basic: Object) -> None:
     with pytest.raises(BpfError) as caught:
         basic.programs["drop"].test_run(b"short")
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_prepared_frame_for_several_programs(basic: Object) -> None:
+    frame = PreparedFrame(FRAME)
+    assert [frame.answer(basic.programs[name].fileno()) for name in ("drop", "interface", "drop")] == [
+        XdpAction.DROP,
+        XdpAction.PASS,
+        XdpAction.DROP,
+    ]
+    assert count(basic, 1) == 2
+
+
+def test_prepared_frame_from_an_interface(basic: Object) -> None:
+    came_in_by = basic.programs["came_in_by"].fileno()
+    assert PreparedFrame(FRAME).answer(came_in_by) == 0
+    assert PreparedFrame(FRAME, ingress_ifindex=7).answer(came_in_by) == 7
+
+
+def test_prepared_frame_that_is_no_frame(basic: Object) -> None:
+    with pytest.raises(BpfError, match="5 bytes") as caught:
+        PreparedFrame(b"short").answer(basic.programs["drop"].fileno())
     assert caught.value.errno == errno.EINVAL
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What the tests of pyxdp.bpf load: constants, an array, a hash, a per-CPU array, a ring buffer, three programs. */
+/* What the tests of pyxdp.bpf load: constants, an array, a hash, a per-CPU array, a ring buffer, programs. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -74,6 +74,12 @@ int interface(struct xdp_md *ctx)
 {
 	add(&counts, 2, ctx->ingress_ifindex);
 	return XDP_PASS;
+}
+
+SEC("socket")
+int came_in_by(struct __sk_buff *skb)
+{
+	return skb->ingress_ifindex;
 }
 
 /* counts[3] is stored by user space, with all bytes equal; counts[2]: how often they were not, counts[1]: how often 0xff. */

@@ -43,4 +43,5 @@ class PreparedFrame:
         result = lib.shim_prog_test_run(self._run)
         if result < 0:
             check(result, f"can not run a program on a frame of {self._run.data_size_in} bytes")
-        return self._run.retval
+        answered: int = self._run.retval
+        return answered

@@ -18,8 +18,10 @@ class HookSettings:
             rules.
         deny: ``Drop`` is silent; ``Reject`` tells the sender, in the filter table only. It rules out early drop.
         check_invalid: whether packets that connection tracking finds invalid are dropped before policy is asked.
+        mark: the bit of a packet's mark that says "allowed already" from one hook to the next; nobody else may use it.
     """
 
     allow: AllowAction = "Accept"
     deny: DenyAction = "Drop"
     check_invalid: bool = True
+    mark: int = 0x2000

@@ -132,8 +132,16 @@ def _device(link: Any, addresses: dict[int, list[Address]]) -> Device:
         addresses=tuple(sorted(addresses[index], key=lambda address: (address.version, int(address)))),
         up=bool(link["flags"] & _IFF_RUNNING),
         kind=kind,
+        parent=_lower_device(link) if kind == "vlan" else 0,
+        master=link.get_attr("IFLA_MASTER") or 0,
     )
     return Device(interface, link.get_attr("IFLA_MTU"), kind or _parent_driver(link), _attachment(link))
+
+
+def _lower_device(link: Any) -> int:
+    """Return the ifindex that the device is made on; 0 if it counts in another namespace."""
+    elsewhere = link.get_attr("IFLA_LINK_NETNSID") is not None
+    return 0 if elsewhere else link.get_attr("IFLA_LINK") or 0
 
 
 def _attachment(link: Any) -> XdpAttachment | None:

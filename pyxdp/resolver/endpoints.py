@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.model import Action, Metadata, PolicyType, Profile, Rule
@@ -37,6 +38,7 @@ _DEFAULT_ALLOW: Final = Profile(
 )
 
 _PASSES_AT_THE_END: Final = frozenset({PolicyClass.UNTRACKED, PolicyClass.PREDNAT})
+_ON_WORKLOADS: Final = (PolicyClass.PREDNAT, PolicyClass.FORWARD)
 
 
 class EndpointResolver:
@@ -54,19 +56,32 @@ class EndpointResolver:
         self._resolved: dict[tuple[str, str, Direction], EffectivePolicyRules] = {}
         self.refused = self._rules.refused
 
-    def endpoint(self, endpoint: HostEndpoint, interface: Interface) -> EffectiveEndpoint:
+    def endpoint(self, endpoint: HostEndpoint, interface: Interface, *, vlans: bool = False) -> EffectiveEndpoint:
         """Return a host endpoint that governs an interface, with everything that applies to it."""
         return EffectiveEndpoint(
             name=endpoint.metadata.name,
             interface=interface,
             wildcard=endpoint.interfaceName == WILDCARD,
-            tiers=self._applying(endpoint_labels(endpoint, self._profiles)),
+            vlans=vlans,
+            tiers=self._applying(endpoint, PolicyClass),
             profiles={
                 direction: tuple(self._profile(name, direction) for name in dict.fromkeys(endpoint.profiles))
                 for direction in Direction
             },
             origin=endpoint.metadata.origin,
         )
+
+    def workloads(self, endpoint: HostEndpoint, interface: Interface) -> EffectiveEndpoint | None:
+        """Return what a wildcard endpoint asks of workload interfaces (spec section 3.10); ``None`` if nothing."""
+        there = EffectiveEndpoint(
+            name=endpoint.metadata.name,
+            interface=interface,
+            wildcard=True,
+            workloads=True,
+            tiers=self._applying(endpoint, _ON_WORKLOADS),
+            origin=endpoint.metadata.origin,
+        )
+        return there if any(there.enforces(policy_class) for policy_class in _ON_WORKLOADS) else None
 
     def note_idle_policies(self, endpoints: Sequence[HostEndpoint]) -> None:
         """Add notices about policies that apply to none of the endpoints."""
@@ -83,15 +98,17 @@ class EndpointResolver:
         if others := {ranked.name for ranked in idle} - kept_away:
             self._notices.add(f"GlobalNetworkPolicy: selects no active host endpoint of this node: {listing(others)}")
 
-    def _applying(self, labels: Mapping[str, str]) -> Mapping[tuple[PolicyClass, Direction], tuple[EffectiveTier, ...]]:
+    def _applying(
+        self, endpoint: HostEndpoint, classes: Iterable[PolicyClass]
+    ) -> Mapping[tuple[PolicyClass, Direction], tuple[EffectiveTier, ...]]:
+        labels = endpoint_labels(endpoint, self._profiles)
         tiers: dict[tuple[PolicyClass, Direction], list[EffectiveTier]] = defaultdict(list)
         for tier in self._tiers:
             applying = [ranked for ranked in tier.policies if ranked.selector.matches(labels)]
-            for policy_class in PolicyClass:
-                for direction in Direction:
-                    here = [one for one in applying if policy_class in one.classes and direction in one.directions]
-                    if here:
-                        tiers[policy_class, direction].append(self._tier(tier, here, policy_class, direction))
+            for policy_class, direction in product(classes, Direction):
+                here = [one for one in applying if policy_class in one.classes and direction in one.directions]
+                if here:
+                    tiers[policy_class, direction].append(self._tier(tier, here, policy_class, direction))
         return {key: tuple(entries) for key, entries in tiers.items()}
 
     def _tier(

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pyxdp.net import Interface
 from pyxdp.resolver.effective import EndpointResolution, EndpointState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pyxdp.model import HostEndpoint
-    from pyxdp.net import Address, Interface
+    from pyxdp.net import Address
     from pyxdp.resolver.configuration import NodeConfiguration
 
 WILDCARD: Final = "*"
 
 # A wildcard endpoint does not close the host's talk with itself (spec section 11); one that names lo does.
 _LOOPBACK: Final = "lo"
+
+# A prefix of this length leaves room for nothing behind it.
+_LONGEST_NAME: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,12 @@ class Assignment:
 
     Attributes:
         governed: the host endpoint of each governed interface, sorted by interface name.
+        wildcard: the one that governs what is left, if there is one.
         resolutions: what became of each host endpoint, sorted by name.
     """
 
     governed: tuple[tuple[HostEndpoint, Interface], ...]
+    wildcard: HostEndpoint | None
     resolutions: tuple[EndpointResolution, ...]
 
 
@@ -53,7 +59,20 @@ def assign(
         if winner is not None:
             governed[interface.name] = (winner, interface)
     resolutions = (_resolution(endpoint, wildcard, governed, interfaces, configuration) for endpoint in ordered)
-    return Assignment(tuple(governed[name] for name in sorted(governed)), tuple(resolutions))
+    return Assignment(tuple(governed[name] for name in sorted(governed)), wildcard, tuple(resolutions))
+
+
+def workload_interfaces(prefixes: Iterable[str]) -> tuple[Interface, ...]:
+    """Return one stand-in for all workload interfaces of each prefix, named as iptables writes name patterns.
+
+    There may be thousands of them, and they come and go with their workloads: nobody lists them.
+    """
+    shortest: list[str] = []
+    for prefix in sorted(prefixes):
+        if not any(prefix.startswith(other) for other in shortest):
+            shortest.append(prefix)
+    names = (prefix if len(prefix) == _LONGEST_NAME else f"{prefix}+" for prefix in shortest)
+    return tuple(Interface(name, 0) for name in names)
 
 
 def _matches(endpoint: HostEndpoint, interface: Interface) -> bool:

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 from pyxdp.errors import UnsupportedPolicyError
 from pyxdp.resolver.addresses import Peers
 from pyxdp.resolver.configuration import node_configuration
-from pyxdp.resolver.effective import EffectivePolicy
+from pyxdp.resolver.effective import EffectivePolicy, EndpointResolution, EndpointState
 from pyxdp.resolver.endpoints import EndpointResolver
-from pyxdp.resolver.interfaces import assign
+from pyxdp.resolver.interfaces import assign, workload_interfaces
 from pyxdp.resolver.notices import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyxdp.model import Resources
     from pyxdp.net import Interface
+    from pyxdp.resolver.configuration import NodeConfiguration
+    from pyxdp.resolver.effective import EffectiveEndpoint
+    from pyxdp.resolver.interfaces import Assignment
 
 
 def resolve(resources: Resources, node: str, interfaces: Sequence[Interface]) -> EffectivePolicy:
@@ -38,10 +41,12 @@ def resolve(resources: Resources, node: str, interfaces: Sequence[Interface]) ->
     mine = [endpoint for endpoint in resources.hostEndpoints if endpoint.node == node]
     assignment = assign(mine, interfaces, configuration)
     resolver = EndpointResolver(resources, Peers(resources), notices)
-    endpoints = tuple(resolver.endpoint(endpoint, interface) for endpoint, interface in assignment.governed)
+    endpoints = _endpoints(resolver, assignment, interfaces, configuration)
     if resolver.refused:
         raise UnsupportedPolicyError(sorted(resolver.refused), hint="write the service's addresses as nets or a set")
-    resolver.note_idle_policies([endpoint for endpoint, _ in assignment.governed])
+    resolutions = tuple(_with_workloads(one, endpoints) for one in assignment.resolutions)
+    active = {one.name for one in resolutions if one.state is EndpointState.ACTIVE}
+    resolver.note_idle_policies([endpoint for endpoint in mine if endpoint.metadata.name in active])
     _note_what_is_elsewhere(resources, node, notices)
     return EffectivePolicy(
         node=node,
@@ -50,9 +55,34 @@ def resolve(resources: Resources, node: str, interfaces: Sequence[Interface]) ->
         failsafe_outbound=configuration.failsafe_outbound,
         actions=configuration.actions,
         log_prefix=configuration.log_prefix,
-        resolutions=assignment.resolutions,
+        resolutions=resolutions,
         notices=tuple(sorted(notices)),
     )
+
+
+def _endpoints(
+    resolver: EndpointResolver,
+    assignment: Assignment,
+    interfaces: Sequence[Interface],
+    configuration: NodeConfiguration,
+) -> tuple[EffectiveEndpoint, ...]:
+    parents = {interface.parent for interface in interfaces if interface.parent}
+    endpoints = [
+        resolver.endpoint(endpoint, interface, vlans=interface.index in parents)
+        for endpoint, interface in assignment.governed
+    ]
+    if assignment.wildcard is not None:
+        stand_ins = workload_interfaces(configuration.interface_prefix)
+        found = (resolver.workloads(assignment.wildcard, interface) for interface in stand_ins)
+        endpoints += [endpoint for endpoint in found if endpoint]
+    return tuple(sorted(endpoints, key=lambda endpoint: endpoint.interface.name))
+
+
+def _with_workloads(found: EndpointResolution, endpoints: Iterable[EffectiveEndpoint]) -> EndpointResolution:
+    names = [one.interface.name for one in endpoints if one.workloads and one.name == found.name]
+    if not names:
+        return found
+    return EndpointResolution(found.name, EndpointState.ACTIVE, tuple(sorted((*found.interfaces, *names))))
 
 
 def _note_what_is_elsewhere(resources: Resources, node: str, notices: set[str]) -> None:

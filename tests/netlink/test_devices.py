@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from pyxdp import netlink
 from pyxdp.bpf import Object
+from pyxdp.netlink.devices import _device
 from tests.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -43,6 +46,56 @@ def test_the_local_end_of_a_point_to_point_link(netns: Callable[[], Namespace]) 
         ip.addr("add", index=link["index"], local="10.9.0.1", address="10.9.0.2", prefixlen=32)
     with space.entered():
         assert named("tun7").interface.addresses == (ip_address("10.9.0.1"),)
+
+
+def link_message(kind: str, **attributes: int) -> ifinfmsg:
+    """A device on the device 2, as the kernel sends it: not every kernel has every kind."""
+    message = ifinfmsg()
+    message["index"] = 9
+    message["attrs"] = [
+        ("IFLA_IFNAME", "eth0.7"),
+        ("IFLA_MTU", 1500),
+        ("IFLA_LINK", 2),
+        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]}),
+        *attributes.items(),
+    ]
+    message.encode()
+    received = ifinfmsg(message.data)
+    received.decode()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("message", "parent"),
+    [
+        (link_message("vlan"), 2),
+        (link_message("vlan", IFLA_LINK_NETNSID=0), 0),
+        (link_message("macvlan"), 0),
+    ],
+    ids=["VLAN", "VLAN of another namespace's device", "no VLAN"],
+)
+def test_the_device_that_a_vlan_is_part_of(message: ifinfmsg, parent: int) -> None:
+    assert _device(message, defaultdict(list)).interface.parent == parent
+
+
+def test_only_a_vlan_has_a_parent(veth: tuple[Interface, Interface]) -> None:
+    """A macvlan and an end of a veth pair are linked to another device, too."""
+    end = veth[0]
+    with end.namespace.links() as ip:
+        ip.link("add", ifname="mac0", kind="macvlan", link=end.ifindex)
+    with end.namespace.entered():
+        assert [named(name).interface.parent for name in ("mac0", end.name, "lo")] == [0, 0, 0]
+
+
+def test_the_master_that_a_port_belongs_to(veth: tuple[Interface, Interface]) -> None:
+    end = veth[0]
+    with end.namespace.links() as ip:
+        ip.link("add", ifname="br0", kind="bridge")
+        (bridge,) = ip.get_links(ifname="br0")
+        ip.link("set", index=end.ifindex, master=bridge["index"])
+    with end.namespace.entered():
+        assert named(end.name).interface.master == bridge["index"]
+        assert named("br0").interface.master == 0
 
 
 def test_up_is_running(veth: tuple[Interface, Interface]) -> None:

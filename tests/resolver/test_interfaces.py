@@ -8,14 +8,14 @@ from ipaddress import ip_address
 import pytest
 
 from pyxdp.errors import UnsupportedPolicyError
-from pyxdp.model import FelixConfiguration
+from pyxdp.model import FelixConfiguration, GlobalNetworkPolicy, StagedGlobalNetworkPolicy
 from pyxdp.net import Interface
-from pyxdp.resolver import EffectivePolicy, EndpointState
-from tests.resolver.build import ETH0, ETH1, LO, NODE, effective, host, metadata, policy
+from pyxdp.resolver import EffectivePolicy, EndpointState, PolicyClass
+from tests.resolver.build import ETH0, ETH1, LO, NODE, effective, host, metadata, policy, profile
 
 CALI = Interface("cali123", 4, (ip_address("10.0.2.1"),))
 IPVS = Interface("kube-ipvs0", 5, (ip_address("10.0.3.1"),))
-VLAN = Interface("eth0.100", 6, (ip_address("10.0.4.1"),), kind="vlan")
+VLAN = Interface("eth0.100", 6, (ip_address("10.0.4.1"),), kind="vlan", parent=ETH0.index)
 
 
 def governed(result: EffectivePolicy) -> dict[str, str]:
@@ -174,6 +174,82 @@ def test_interface_exclude_that_is_no_regular_expression_is_refused() -> None:
 
 def test_vlan_interface_is_one_like_any_other() -> None:
     assert governed(effective(host(interface="eth0.100"), interfaces=(ETH0, VLAN))) == {"eth0.100": "hep"}
+
+
+def test_the_lower_device_knows_that_it_has_vlans() -> None:
+    result = effective(host(interface="*"), interfaces=(ETH0, ETH1, VLAN))
+    assert {one.interface.name: one.vlans for one in result.endpoints} == {
+        "eth0": True,
+        "eth1": False,
+        "eth0.100": False,
+    }
+
+
+FORWARD = policy("forward", doNotTrack=False)
+PREDNAT = policy("prednat", doNotTrack=False, preDNAT=True)
+NORMAL = policy("normal", doNotTrack=False, applyOnForward=False)
+
+
+@pytest.mark.parametrize(
+    ("policies", "classes"),
+    [
+        ([], set()),
+        ([NORMAL, policy("untracked")], set()),
+        ([FORWARD, NORMAL, policy("untracked")], {PolicyClass.FORWARD}),
+        ([PREDNAT], {PolicyClass.PREDNAT}),
+        ([FORWARD, PREDNAT], {PolicyClass.PREDNAT, PolicyClass.FORWARD}),
+    ],
+    ids=["none", "neither", "forward", "pre-DNAT", "both"],
+)
+def test_wildcard_policy_on_workload_interfaces(policies: list[GlobalNetworkPolicy], classes: set[PolicyClass]) -> None:
+    """Whether there are any at the moment makes no difference."""
+    result = effective(host(interface="*", profiles=("p",)), profile("p"), *policies, interfaces=(LO, ETH0))
+    found = [one for one in result.endpoints if one.workloads]
+    assert [one.interface for one in found] == [Interface("cali+", 0)] * bool(classes)
+    for one in found:
+        assert {policy_class for policy_class, _ in one.tiers} == classes
+        assert (one.name, one.wildcard, one.profiles) == ("hep", True, {})
+    names = ("cali+", "eth0") if classes else ("eth0",)
+    assert resolution(result) == (EndpointState.ACTIVE, names, "")
+
+
+def test_staged_policy_does_not_reach_workload_interfaces() -> None:
+    staged = StagedGlobalNetworkPolicy(metadata=metadata("s"), stagedAction="Set", policy=FORWARD)
+    result = effective(host(interface="*"), stagedGlobalNetworkPolicies=(staged,))
+    assert governed(result) == {"eth0": "hep", "eth1": "hep"}
+
+
+def test_wildcard_of_workload_interfaces_alone_is_active() -> None:
+    """Other endpoints have the host's interfaces, none can have those of workloads."""
+    result = effective(host("a", interface="*"), host("b"), FORWARD, interfaces=(LO, ETH0))
+    assert governed(result) == {"cali+": "a", "eth0": "b"}
+    assert resolution(result, "a") == (EndpointState.ACTIVE, ("cali+",), "")
+    assert result.notices == ()
+
+
+def test_only_the_wildcard_that_wins_reaches_workload_interfaces() -> None:
+    result = effective(host("b", interface="*"), host("a", interface="*"), host("c", interface="eth1"), FORWARD)
+    assert governed(result) == {"cali+": "a", "eth0": "a", "eth1": "c"}
+    assert resolution(result, "b")[0] is EndpointState.SHADOWED
+
+
+def test_endpoint_by_name_does_not_reach_workload_interfaces() -> None:
+    assert governed(effective(host(), FORWARD, PREDNAT)) == {"eth0": "hep"}
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "names"),
+    [
+        (("tap", "cali"), ["cali+", "tap+"]),
+        (("cali1", "cali", "cali"), ["cali+"]),
+        (("fifteen-letters",), ["fifteen-letters"]),
+    ],
+)
+def test_one_stand_in_for_each_prefix(prefixes: tuple[str, ...], names: list[str]) -> None:
+    result = effective(
+        host(interface="*"), FORWARD, interfaces=(LO,), felixConfigurations=config(interfacePrefix=prefixes)
+    )
+    assert [one.interface.name for one in result.endpoints] == names
 
 
 def test_endpoints_are_sorted_by_interface_and_resolutions_by_name() -> None:

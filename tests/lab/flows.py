@@ -13,8 +13,9 @@ import socket
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
+
+from tests.lab import packets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -205,20 +206,19 @@ class _Connection(_Attempt):
 class _Echo(_Attempt):
     """ICMP and ICMPv6 echo, which the other kernel answers."""
 
-    _KINDS: ClassVar = {4: (socket.AF_INET, socket.IPPROTO_ICMP, 8, 0), 6: (socket.AF_INET6, 58, 128, 129)}
-
     def _opened(self) -> socket.socket:
-        family, protocol, self._request, self._reply = self._KINDS[ip_address(self.flow.dialled[0]).version]
-        made = socket.socket(family, socket.SOCK_RAW, protocol)
+        kind = (socket.AF_INET6, packets.ICMPV6) if ":" in self.flow.source[0] else (socket.AF_INET, packets.ICMP)
+        made = socket.socket(kind[0], socket.SOCK_RAW, kind[1])
         made.bind((self.flow.source[0], 0))
         return made
 
     def _send(self) -> None:
-        self._client.sendto(echo(self._request, self._token), (self.flow.dialled[0], 0))
+        to = self.flow.dialled[0]
+        self._client.sendto(packets.echo(self.flow.source[0], to, self._token), (to, 0))
 
     def _is_answer(self, data: bytes) -> bool:
-        message = data[20:] if self._reply == 0 else data
-        return message[:1] == bytes([self._reply]) and message.endswith(self._token)
+        reply = data[:1] == b"\x81" if ":" in self.flow.dialled[0] else data[20:21] == b"\0"
+        return reply and data.endswith(self._token)
 
 
 _ATTEMPTS: dict[Transport, type[_Attempt]] = {"tcp": _Connection, "udp": _Attempt, "icmp": _Echo}
@@ -226,7 +226,7 @@ _ATTEMPTS: dict[Transport, type[_Attempt]] = {"tcp": _Connection, "udp": _Attemp
 
 def opened(transport: Transport, address: tuple[str, int]) -> socket.socket:
     """A bound socket in the namespace of this thread."""
-    family = socket.AF_INET if ip_address(address[0]).version == 4 else socket.AF_INET6
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -235,20 +235,6 @@ def opened(transport: Transport, address: tuple[str, int]) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def echo(kind: int, payload: bytes) -> bytes:
-    """An ICMP message of type ``kind``, code 0, identifier 1, sequence number 1; ``payload`` has an even length."""
-    body = b"\0\1\0\1" + payload
-    return bytes([kind, 0]) + checksum(bytes([kind, 0]) + body).to_bytes(2, "big") + body
-
-
-def checksum(data: bytes) -> int:
-    """Internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 class Conversation:

@@ -1,7 +1,7 @@
 """Calico's host policy, read a second time: a slow and plain interpreter of resources and packet.
 
 It walks tiers, policies and rules in order and asks of each rule whether it matches, and of each selector whether any
-endpoint or network set that it selects holds the address. It precomputes nothing and shares nothing with
+endpoint or network set that it selects holds the address. It shares nothing with
 :mod:`pyxdp.resolver` and :mod:`pyxdp.compiler`, so that a test which finds both to agree says something. It also
 answers the question why: :class:`ClassResult` names the deciding rule and every rule that was looked at.
 
@@ -12,9 +12,8 @@ types of neighbour discovery pass the normal class.
 
 from __future__ import annotations
 
-from pyxdp.evaluator.classes import evaluate_class
-from pyxdp.evaluator.composition import evaluate
 from pyxdp.evaluator.endpoint import Governance, governing_endpoint
+from pyxdp.evaluator.evaluator import Evaluator, evaluate, evaluate_class
 from pyxdp.evaluator.outcome import (
     ClassResult,
     Conntrack,
@@ -35,6 +34,7 @@ __all__ = [
     "Context",
     "Direction",
     "Evaluation",
+    "Evaluator",
     "Governance",
     "Path",
     "PolicyClass",

@@ -92,6 +92,11 @@ def failsafe_ports(resources: Resources, node: str) -> tuple[tuple[FailsafePort,
     )
 
 
+def checks_invalid(resources: Resources, node: str) -> bool:
+    """Tell whether a node drops what connection tracking finds invalid before policy is asked (spec section 3.6)."""
+    return not _setting(resources, node, lambda config: config.disableConntrackInvalidCheck, default=False)
+
+
 def _setting(
     resources: Resources, node: str, read: Callable[[FelixConfiguration], _Value | None], default: _Value
 ) -> _Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxdp.evaluator.endpoint import failsafe_ports
 from pyxdp.evaluator.matching import Truth
@@ -10,44 +10,56 @@ from pyxdp.evaluator.outcome import Direction, RuleRef
 from pyxdp.model import Action
 
 if TYPE_CHECKING:
-    from pyxdp.model import Resources
+    from collections.abc import Iterable, Iterator
+
+    from pyxdp.model import FailsafePort, Resources
     from pyxdp.net import Packet
 
 
-def match_failsafe(
-    resources: Resources, *, node: str, direction: Direction, packet: Packet, mirrored: bool
-) -> tuple[Truth, RuleRef | None]:
-    """Find the first failsafe port that a packet uses.
+class Failsafe(NamedTuple):
+    """One entry, as one direction has it.
 
-    A port of the packet's own direction is its destination port. In the untracked class the ports of the other
-    direction count as well, as source ports: so the replies of a tracked connection are not lost. The prefix of an
-    entry is always compared with the other side's address.
+    Attributes:
+        entry: as written.
+        rule: which one it is.
+        mirrored: its port is the packet's source port, not its destination port.
+    """
 
-    Args:
-        resources: all resources.
-        node: the host.
-        direction: ingress or egress.
-        packet: the packet.
-        mirrored: whether the list of the other direction counts.
+    entry: FailsafePort
+    rule: RuleRef
+    mirrored: bool
+
+
+def failsafes(resources: Resources, *, node: str, direction: Direction, with_mirror: bool) -> Iterator[Failsafe]:
+    """Go through the failsafe ports that hold for a direction, in order.
+
+    A port of the direction's own list is a destination port. With the mirror, the ports of the other direction count
+    as well, as source ports: so the replies of a tracked connection are not lost.
+    """
+    inbound, outbound = failsafe_ports(resources, node)
+    lists = [(Direction.INGRESS, inbound), (Direction.EGRESS, outbound)]
+    for listed, entries in lists if direction is Direction.INGRESS else lists[::-1]:
+        if listed is not direction and not with_mirror:
+            continue
+        for number, entry in enumerate(entries):
+            ref = RuleRef(
+                kind="FelixConfiguration", policy="failsafe", direction=listed, number=number, action=Action.ALLOW
+            )
+            yield Failsafe(entry, ref, mirrored=listed is not direction)
+
+
+def match_failsafe(entries: Iterable[Failsafe], direction: Direction, packet: Packet) -> tuple[Truth, RuleRef | None]:
+    """Find the first failsafe port that a packet uses. An entry's prefix is compared with the other side's address.
 
     Returns:
         YES and the entry; MAYBE and the entry for a later fragment whose ports would decide; NO and ``None``.
     """
-    inbound, outbound = failsafe_ports(resources, node)
-    if direction is Direction.INGRESS:
-        remote, own, other = packet.source, (Direction.INGRESS, inbound), (Direction.EGRESS, outbound)
-    else:
-        remote, own, other = packet.destination, (Direction.EGRESS, outbound), (Direction.INGRESS, inbound)
-    lists = [(own, packet.destination_port), (other, packet.source_port)]
-    for (listed, ports), port in lists if mirrored else lists[:1]:
-        for number, failsafe in enumerate(ports):
-            if failsafe.protocol.number != packet.protocol or (failsafe.net and remote not in failsafe.net):
-                continue
-            ref = RuleRef(
-                kind="FelixConfiguration", policy="failsafe", direction=listed, number=number, action=Action.ALLOW
-            )
-            if packet.later_fragment:
-                return Truth.MAYBE, ref
-            if failsafe.port == port:
-                return Truth.YES, ref
+    remote = packet.source if direction is Direction.INGRESS else packet.destination
+    for entry, rule, mirrored in entries:
+        if entry.protocol.number != packet.protocol or (entry.net and remote not in entry.net):
+            continue
+        if packet.later_fragment:
+            return Truth.MAYBE, rule
+        if entry.port == (packet.source_port if mirrored else packet.destination_port):
+            return Truth.YES, rule
     return Truth.NO, None

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pyxdp.evaluator.membership import excluded_members, is_restricted, selected_members
+from pyxdp.evaluator.membership import is_restricted
 from pyxdp.net import PortRange, address_family
 from pyxdp.net.values import ICMP, ICMPV6, PORT_PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyxdp.model import EntityRule, IcmpMatch, Resources, Rule
+    from pyxdp.evaluator.membership import Membership
+    from pyxdp.model import EntityRule, IcmpMatch, Rule
     from pyxdp.net import Address, Network, Packet, Protocol
 
 
@@ -46,20 +47,20 @@ class _Side:
     port: int | None
 
 
-def match_rule(rule: Rule, packet: Packet, resources: Resources) -> tuple[Truth, str]:
+def match_rule(rule: Rule, packet: Packet, membership: Membership) -> tuple[Truth, str]:
     """Tell whether a rule matches a packet, and if not, the first condition that fails.
 
     The HTTP match of a rule is not looked at: it belongs to the application layer (spec section 1.9).
     """
     overall = Truth.YES
-    for name, truth in _conditions(rule, packet, resources):
+    for name, truth in _conditions(rule, packet, membership):
         if truth is Truth.NO:
             return Truth.NO, name
         overall = min(overall, truth)
     return overall, ""
 
 
-def _conditions(rule: Rule, packet: Packet, resources: Resources) -> Iterator[tuple[str, Truth]]:
+def _conditions(rule: Rule, packet: Packet, membership: Membership) -> Iterator[tuple[str, Truth]]:
     yield "ipVersion", Truth.of(rule.ipVersion in (None, packet.family))
     if rule.protocol is not None:
         yield "protocol", Truth.of(_is_protocol(rule.protocol, packet))
@@ -74,27 +75,26 @@ def _conditions(rule: Rule, packet: Packet, resources: Resources) -> Iterator[tu
     source = _Side(rule.source, packet.source, packet.source_port)
     destination = _Side(rule.destination, packet.destination, packet.destination_port)
     for name, side in (("source", source), ("destination", destination)):
-        for field, truth in _side_conditions(side, packet, resources):
+        for field, truth in _side_conditions(side, packet, membership):
             yield f"{name}.{field}", truth
 
 
-def _side_conditions(side: _Side, packet: Packet, resources: Resources) -> Iterator[tuple[str, Truth]]:
+def _side_conditions(side: _Side, packet: Packet, membership: Membership) -> Iterator[tuple[str, Truth]]:
     entity = side.entity
     if entity.nets:
         yield "nets", Truth.of(_is_in(side.address, entity.nets))
     if entity.notNets:
         yield "notNets", Truth.of(_is_outside(side.address, entity.notNets))
     if is_restricted(entity):
-        yield "selector", Truth.of(any(member.holds(side.address) for member in selected_members(resources, entity)))
+        yield "selector", Truth.of(membership.selected(entity, side.address))
     elif entity.notSelector:
-        unwanted = any(member.holds(side.address) for member in excluded_members(resources, entity))
-        yield "notSelector", Truth.of(unwanted).negated()
+        yield "notSelector", Truth.of(not membership.is_unwanted(entity, side.address))
     if entity.ports:
-        yield "ports", _is_port(entity.ports, side, packet, resources)
+        yield "ports", _is_port(entity.ports, side, packet, membership)
     if entity.notPorts:
-        yield "notPorts", _is_port(entity.notPorts, side, packet, resources).negated()
+        yield "notPorts", _is_port(entity.notPorts, side, packet, membership).negated()
     if entity.ports and entity.notPorts and packet.later_fragment:
-        yield "notPorts", Truth.MAYBE if _leaves_any_port(side, packet, resources) else Truth.NO
+        yield "notPorts", Truth.MAYBE if _leaves_any_port(side, packet, membership) else Truth.NO
 
 
 def _is_protocol(protocol: Protocol, packet: Packet) -> bool:
@@ -132,19 +132,19 @@ def _is_outside(address: Address, nets: tuple[Network, ...]) -> bool:
     return same_family and not _is_in(address, nets)
 
 
-def _is_port(ports: tuple[PortRange | str, ...], side: _Side, packet: Packet, resources: Resources) -> Truth:
+def _is_port(ports: tuple[PortRange | str, ...], side: _Side, packet: Packet, membership: Membership) -> Truth:
     if packet.protocol not in PORT_PROTOCOLS:
         return Truth.NO
-    possible = [number for wanted in ports for number in _ranges(wanted, side, packet.protocol, resources)]
+    possible = [number for wanted in ports for number in _ranges(wanted, side, packet.protocol, membership)]
     if packet.later_fragment:
         return Truth.MAYBE if possible else Truth.NO
     return Truth.of(any(side.port in numbers for numbers in possible if side.port is not None))
 
 
-def _leaves_any_port(side: _Side, packet: Packet, resources: Resources) -> bool:
+def _leaves_any_port(side: _Side, packet: Packet, membership: Membership) -> bool:
     """Tell whether some port is wanted and not unwanted."""
     wanted, unwanted = (
-        [numbers for port in ports for numbers in _ranges(port, side, packet.protocol, resources)]
+        [numbers for port in ports for numbers in _ranges(port, side, packet.protocol, membership)]
         for ports in (side.entity.ports, side.entity.notPorts)
     )
     return any(
@@ -153,13 +153,12 @@ def _leaves_any_port(side: _Side, packet: Packet, resources: Resources) -> bool:
     )
 
 
-def _ranges(wanted: PortRange | str, side: _Side, protocol: int, resources: Resources) -> Iterator[PortRange]:
+def _ranges(wanted: PortRange | str, side: _Side, protocol: int, membership: Membership) -> Iterator[PortRange]:
     """Go through the numbers that a port stands for; a name's depend on the address (spec section 7.5)."""
     if isinstance(wanted, PortRange):
         yield wanted
         return
-    for member in selected_members(resources, side.entity):
-        if member.holds(side.address):
-            for port in member.ports:
-                if port.name == wanted and port.protocol.number == protocol:
-                    yield PortRange(port.port, port.port)
+    for member in membership.selected(side.entity, side.address):
+        for port in member.ports:
+            if port.name == wanted and port.protocol.number == protocol:
+                yield PortRange(port.port, port.port)

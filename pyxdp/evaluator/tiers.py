@@ -56,9 +56,6 @@ def tier_policies(
 
     Staged policies are not enforced, and a tier without an enforced policy is passed through either way, so they are
     not among them.
-
-    Raises:
-        UnsupportedPolicyError: a rule of one of them matches Kubernetes services.
     """
     policies = [
         policy
@@ -68,8 +65,6 @@ def tier_policies(
         and policy_class in policy_classes(policy)
         and policy_selects(policy, labels)
     ]
-    for policy in policies:
-        refuse_services("GlobalNetworkPolicy", policy.metadata.name, rules_of(policy, direction))
     return sorted(policies, key=_policy_order)
 
 

@@ -6,24 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyxdp.evaluator.matching import Truth, match_rule
-from pyxdp.evaluator.outcome import ClassResult, Direction, PolicyClass, Reason, RuleRef, Step, Verdict
-from pyxdp.evaluator.tiers import (
-    ends_with_deny,
-    find_profile,
-    ordered_tiers,
-    refuse_services,
-    rules_of,
-    tier_policies,
-)
+from pyxdp.evaluator.outcome import ClassResult, Reason, RuleRef, Step, Verdict
 from pyxdp.model import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pyxdp.model import GlobalNetworkPolicy, Resources, Rule
+    from pyxdp.evaluator.course import Course, Stage
+    from pyxdp.evaluator.membership import Membership
     from pyxdp.net import Packet
 
 _VERDICTS: Final = {Action.ALLOW: Verdict.ALLOW, Action.DENY: Verdict.DENY}
+_MATCHED: Final = {truth: truth.name.lower() for truth in Truth}
 
 
 class Hit(NamedTuple):
@@ -43,27 +35,23 @@ class Walk:
     """One packet, one class, one direction, one endpoint.
 
     Attributes:
-        resources: all resources.
-        policy_class: the class.
-        direction: ingress or egress.
+        course: what the packet meets.
         packet: the packet.
-        labels: of the endpoint.
+        membership: who is selected by the rules.
         logs: Log rules that matched so far.
         trace: rules that were looked at so far.
     """
 
-    resources: Resources
-    policy_class: PolicyClass
-    direction: Direction
+    course: Course
     packet: Packet
-    labels: Mapping[str, str]
+    membership: Membership
     logs: list[RuleRef] = field(default_factory=list)
     trace: list[Step] = field(default_factory=list)
 
     def result(self, verdict: Verdict, reason: Reason, rule: RuleRef | None = None, *, tier: str = "") -> ClassResult:
         """Conclude the walk."""
         return ClassResult(
-            policy_class=self.policy_class,
+            policy_class=self.course.policy_class,
             verdict=verdict,
             reason=reason,
             rule=rule,
@@ -74,54 +62,31 @@ class Walk:
 
     def through_tiers(self) -> ClassResult | None:
         """Walk all tiers; ``None`` when the packet comes out behind the last one."""
-        for tier in ordered_tiers(self.resources):
-            policies = tier_policies(
-                self.resources,
-                tier,
-                policy_class=self.policy_class,
-                direction=self.direction,
-                labels=self.labels,
-            )
-            if not policies:
-                continue
-            hit = self._through_policies(policies)
+        for tier in self.course.tiers:
+            hit = self._through(tier)
             if hit is None:
-                if ends_with_deny(tier, self.policy_class):
-                    return self.result(Verdict.DENY, Reason.END_OF_TIER, tier=tier.metadata.name)
+                if tier.denies:
+                    return self.result(Verdict.DENY, Reason.END_OF_TIER, tier=tier.name)
             elif not hit.certain and hit.rule.action is not Action.ALLOW:
                 return self.result(Verdict.NO_VERDICT, Reason.FRAGMENT, hit.rule)
             elif hit.rule.action is not Action.PASS:
                 return self.result(_VERDICTS[hit.rule.action], Reason.RULE, hit.rule)
         return None
 
-    def through_profiles(self, names: Sequence[str]) -> ClassResult:
-        """Walk an endpoint's profiles. Pass goes on with the next profile (spec section 11.1)."""
-        for name in names:
-            profile = find_profile(self.resources, name)
-            if profile is None:
+    def through_profiles(self) -> ClassResult:
+        """Walk the endpoint's profiles. Pass goes on with the next profile (spec section 11.1)."""
+        for profile in self.course.profiles:
+            if not profile.exists:
                 return self.result(Verdict.DENY, Reason.MISSING_PROFILE)
-            rules = rules_of(profile, self.direction)
-            refuse_services("Profile", name, rules)
-            hit = self._through_rules("Profile", name, "", rules)
+            hit = self._through(profile)
             if hit is not None and hit.rule.action is not Action.PASS:
                 return self.result(_VERDICTS[hit.rule.action], Reason.RULE, hit.rule)
         return self.result(Verdict.DENY, Reason.END_OF_PROFILES)
 
-    def _through_policies(self, policies: Sequence[GlobalNetworkPolicy]) -> Hit | None:
-        for policy in policies:
-            rules = rules_of(policy, self.direction)
-            hit = self._through_rules("GlobalNetworkPolicy", policy.metadata.name, policy.tier, rules)
-            if hit is not None:
-                return hit
-        return None
-
-    def _through_rules(self, kind: str, name: str, tier: str, rules: Sequence[Rule]) -> Hit | None:
-        for number, rule in enumerate(rules):
-            ref = RuleRef(
-                kind=kind, policy=name, direction=self.direction, number=number, action=rule.action, tier=tier
-            )
-            matched, why = match_rule(rule, self.packet, self.resources)
-            self.trace.append(Step(ref, matched.name.lower(), why))
+    def _through(self, stage: Stage) -> Hit | None:
+        for ref, rule in stage.rules:
+            matched, why = match_rule(rule, self.packet, self.membership)
+            self.trace.append(Step(ref, _MATCHED[matched], why))
             if matched is Truth.NO:
                 continue
             if rule.action is not Action.LOG:

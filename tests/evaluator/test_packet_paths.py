@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from pyxdp.evaluator import Conntrack, Direction, Evaluation, Path, PolicyClass, Reason, Verdict
-from pyxdp.model import Action
+from pyxdp.model import Action, FelixConfiguration
 from tests.evaluator.factories import (
     ALLOW,
     DENY,
@@ -17,6 +17,7 @@ from tests.evaluator.factories import (
     forward,
     host,
     host_endpoint,
+    named,
     nets,
     outgoing,
     packet,
@@ -161,6 +162,15 @@ class TestConnectionTracking:
 
     def test_invalid_is_not_looked_at_without_a_host_endpoint(self) -> None:
         assert host(interface="eth1").judge(IN, packet(), conntrack=Conntrack.INVALID).passes
+
+    @pytest.mark.parametrize("path", list(Path))
+    def test_invalid_is_left_to_policy_where_the_check_is_disabled(self, path: Path) -> None:
+        unchecked = FelixConfiguration(metadata=named("default"), disableConntrackInvalidCheck=True)
+        to_80 = forward("f", ingress=[to_port(80)], egress=[to_port(80)])
+        judge = host(unchecked, to_80).judge
+        assert policy_of(judge(IN, packet(80), path=path, conntrack=Conntrack.INVALID)) == "f"
+        assert judge(IN, packet(81), path=path, conntrack=Conntrack.INVALID).reason is Reason.END_OF_TIER
+        assert judge(OUT, packet(81), path=path, conntrack=Conntrack.INVALID).reason is Reason.END_OF_TIER
 
     @pytest.mark.parametrize("state", [Conntrack.ESTABLISHED, Conntrack.RELATED])
     def test_policy_does_not_cut_established_connections(self, state: Conntrack) -> None:

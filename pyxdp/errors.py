@@ -6,6 +6,7 @@
     |-- ManifestError             what an author wrote is wrong; holds every problem of every file
     |-- SelectorSyntaxError       a selector does not parse; knows the position
     |-- UnsupportedPolicyError    valid policy that this version can not enforce; names it
+    |-- UnknownEndpointError      no HostEndpoint of that name
     |-- CapacityError             a policy larger than a fixed limit; nothing was touched
     |-- OperatorError             the machine is not ready: interface, bpffs, iptables, privileges
     |   |-- UnknownInterfaceError
@@ -114,6 +115,17 @@ class UnsupportedPolicyError(PyxdpError):
     def __init__(self, policies: Sequence[tuple[str, str]], *, hint: str = "") -> None:
         self.policies = tuple(policies)
         super().__init__("\n".join(f"{name}: {reason}" for name, reason in self.policies), hint=hint)
+
+
+class UnknownEndpointError(PyxdpError):
+    """No HostEndpoint of that name among the resources."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, *, known: Sequence[str] = ()) -> None:
+        hint = f"there are: {', '.join(known)}" if known else "the manifests have no HostEndpoint"
+        super().__init__(f"there is no HostEndpoint {name!r}", hint=hint)
+        self.name = name
 
 
 class CapacityError(PyxdpError):

@@ -12,8 +12,8 @@ types of neighbour discovery pass the normal class.
 
 from __future__ import annotations
 
+from pyxdp.evaluator.composition import Evaluator, evaluate, evaluate_class
 from pyxdp.evaluator.endpoint import Governance, governing_endpoint
-from pyxdp.evaluator.evaluator import Evaluator, evaluate, evaluate_class
 from pyxdp.evaluator.outcome import (
     ClassResult,
     Conntrack,

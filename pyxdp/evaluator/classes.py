@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Neighbour discovery and multicast listener discovery, without which IPv6 does not work (spec section 3.11).
 NEIGHBOUR_DISCOVERY_TYPES: Final = frozenset({130, 131, 132, 133, 135, 136})
 
+#: Classes that match the destination before DNAT (spec section 3.8).
+BEFORE_DNAT: Final = frozenset({PolicyClass.UNTRACKED, PolicyClass.PRE_DNAT})
+
 
 def judge(walk: Walk, state: Conntrack) -> ClassResult:
     """Ask a class about a packet: connection, failsafe ports, tiers, and what is behind them."""

@@ -86,7 +86,7 @@ def _side_conditions(side: _Side, packet: Packet, membership: Membership) -> Ite
     if entity.notNets:
         yield "notNets", Truth.of(_is_outside(side.address, entity.notNets))
     if is_restricted(entity):
-        yield "selector", Truth.of(membership.selected(entity, side.address))
+        yield "selector", Truth.of(membership.holders(entity, side.address))
     elif entity.notSelector:
         yield "notSelector", Truth.of(not membership.is_unwanted(entity, side.address))
     if entity.ports:
@@ -158,7 +158,7 @@ def _ranges(wanted: PortRange | str, side: _Side, protocol: int, membership: Mem
     if isinstance(wanted, PortRange):
         yield wanted
         return
-    for member in membership.selected(side.entity, side.address):
+    for member in membership.holders(side.entity, side.address):
         for port in member.ports:
             if port.name == wanted and port.protocol.number == protocol:
                 yield PortRange(port.port, port.port)

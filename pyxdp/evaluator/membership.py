@@ -16,7 +16,16 @@ from pyxdp.selector import LabelLeaf, Selector, parse, replace_leaves
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyxdp.model import EndpointPort, EntityRule, GlobalNetworkPolicy, NetworkSet, Resources, ServiceAccountMatch
+    from pyxdp.model import (
+        EndpointPort,
+        EntityRule,
+        GlobalNetworkPolicy,
+        GlobalNetworkSet,
+        HostEndpoint,
+        NetworkSet,
+        Resources,
+        ServiceAccountMatch,
+    )
     from pyxdp.net import Address, Network
     from pyxdp.selector import Leaf
 
@@ -31,12 +40,14 @@ class Member:
     """A host endpoint or network set, as selectors of rules see it.
 
     Attributes:
+        resource: what it is.
         labels: own and inherited ones.
         addresses: an endpoint's expected addresses.
         nets: a network set's prefixes.
         ports: an endpoint's named ports.
     """
 
+    resource: HostEndpoint | GlobalNetworkSet | NetworkSet
     labels: Mapping[str, str]
     addresses: tuple[Address, ...] = ()
     nets: tuple[Network, ...] = ()
@@ -55,32 +66,27 @@ class Membership:
     """
 
     def __init__(self, resources: Resources) -> None:
-        self._members = tuple(members(resources))
+        self._resources = resources
         self._selected: dict[int, tuple[Member, ...]] = {}
         self._excluded: dict[int, tuple[Member, ...]] = {}
-        self._holding: dict[tuple[int, Address], tuple[Member, ...]] = {}
+        self._holders: dict[tuple[int, Address], tuple[Member, ...]] = {}
         self._unwanted: dict[tuple[int, Address], bool] = {}
 
-    def selected(self, entity: EntityRule, address: Address) -> tuple[Member, ...]:
-        """Return who holds an address among what an entity's selectors, positive and negative, leave.
-
-        An entity without selectors leaves everything.
-        """
+    def holders(self, entity: EntityRule, address: Address) -> tuple[Member, ...]:
+        """Return who holds an address among what an entity's selectors leave."""
         key = id(entity), address
-        if key not in self._holding:
+        if key not in self._holders:
             if id(entity) not in self._selected:
-                self._selected[id(entity)] = tuple(each for each in self._members if _is_selected(entity, each.labels))
-            chosen = self._selected[id(entity)]
-            self._holding[key] = tuple(member for member in chosen if member.holds(address))
-        return self._holding[key]
+                self._selected[id(entity)] = tuple(selected_members(self._resources, entity))
+            self._holders[key] = tuple(member for member in self._selected[id(entity)] if member.holds(address))
+        return self._holders[key]
 
     def is_unwanted(self, entity: EntityRule, address: Address) -> bool:
         """Tell whether anything that the entity's ``notSelector`` selects holds an address."""
         key = id(entity), address
         if key not in self._unwanted:
             if id(entity) not in self._excluded:
-                selector = parse(entity.notSelector)
-                self._excluded[id(entity)] = tuple(each for each in self._members if selector.matches(each.labels))
+                self._excluded[id(entity)] = tuple(excluded_members(self._resources, entity))
             self._unwanted[key] = any(member.holds(address) for member in self._excluded[id(entity)])
         return self._unwanted[key]
 
@@ -88,11 +94,12 @@ class Membership:
 def members(resources: Resources) -> Iterator[Member]:
     """Go through everything that a rule's selector can select, on all nodes."""
     for endpoint in resources.hostEndpoints:
-        yield Member(endpoint_labels(resources, endpoint), addresses=endpoint.expectedIPs, ports=endpoint.ports)
+        labels = endpoint_labels(resources, endpoint)
+        yield Member(endpoint, labels, addresses=endpoint.expectedIPs, ports=endpoint.ports)
     for global_set in resources.globalNetworkSets:
-        yield Member(global_set.metadata.labels, nets=global_set.nets)
+        yield Member(global_set, global_set.metadata.labels, nets=global_set.nets)
     for network_set in resources.networkSets:
-        yield Member(_network_set_labels(resources, network_set), nets=network_set.nets)
+        yield Member(network_set, _network_set_labels(resources, network_set), nets=network_set.nets)
 
 
 def _network_set_labels(resources: Resources, network_set: NetworkSet) -> dict[str, str]:
@@ -112,19 +119,31 @@ def is_restricted(entity: EntityRule) -> bool:
     return bool(entity.selector or entity.namespaceSelector) or _names_accounts(entity.serviceAccounts)
 
 
+def selected_members(resources: Resources, entity: EntityRule) -> Iterator[Member]:
+    """Go through the members that an entity's selectors, positive and negative, leave; all of them if it has none."""
+    for member in members(resources):
+        if _selects(entity, member.labels) and not (entity.notSelector and _matches(entity.notSelector, member.labels)):
+            yield member
+
+
+def excluded_members(resources: Resources, entity: EntityRule) -> Iterator[Member]:
+    """Go through the members that the entity's ``notSelector`` selects."""
+    for member in members(resources):
+        if _matches(entity.notSelector, member.labels):
+            yield member
+
+
 def policy_selects(policy: GlobalNetworkPolicy, labels: Mapping[str, str]) -> bool:
     """Tell whether a policy selects an endpoint with these labels."""
     return (
-        parse(policy.selector).matches(labels)
+        _matches(policy.selector, labels)
         and _in_namespaces(policy.namespaceSelector, labels)
         and _has_account(policy.serviceAccountSelector, labels)
     )
 
 
-def _is_selected(entity: EntityRule, labels: Mapping[str, str]) -> bool:
-    if not parse(entity.selector).matches(labels) or not _in_namespaces(entity.namespaceSelector, labels):
-        return False
-    if entity.notSelector and parse(entity.notSelector).matches(labels):
+def _selects(entity: EntityRule, labels: Mapping[str, str]) -> bool:
+    if not _matches(entity.selector, labels) or not _in_namespaces(entity.namespaceSelector, labels):
         return False
     accounts = entity.serviceAccounts
     if accounts is None:
@@ -135,6 +154,10 @@ def _is_selected(entity: EntityRule, labels: Mapping[str, str]) -> bool:
 
 def _names_accounts(accounts: ServiceAccountMatch | None) -> bool:
     return accounts is not None and bool(accounts.names or accounts.selector)
+
+
+def _matches(selector: str, labels: Mapping[str, str]) -> bool:
+    return parse(selector).matches(labels)
 
 
 def _in_namespaces(selector: str, labels: Mapping[str, str]) -> bool:
@@ -160,4 +183,4 @@ def _matches_prefixed(selector: str, labels: Mapping[str, str], *, prefix: str, 
 
     text = Selector.of(replace_leaves(parse(selector).root, prefixed)).canonical
     text = text.replace("all()", f"has({presence})").replace("global()", f"!has({presence})")
-    return parse(text).matches(labels)
+    return _matches(text, labels)

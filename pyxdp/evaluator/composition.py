@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.evaluator.classes import judge
+from pyxdp.evaluator.classes import BEFORE_DNAT, judge
 from pyxdp.evaluator.course import Course, lay_course
 from pyxdp.evaluator.endpoint import Governance, governing_endpoint
 from pyxdp.evaluator.membership import Membership
@@ -24,9 +24,6 @@ CLASSES: Final = {
     (Direction.EGRESS, Path.LOCAL): (PolicyClass.UNTRACKED, PolicyClass.NORMAL),
     (Direction.EGRESS, Path.FORWARD): (PolicyClass.FORWARD,),
 }
-
-#: Classes that match the destination before DNAT (spec section 3.8).
-BEFORE_DNAT: Final = frozenset({PolicyClass.UNTRACKED, PolicyClass.PRE_DNAT})
 
 
 class Evaluator:

@@ -41,14 +41,12 @@ class Member:
 
     Attributes:
         resource: what it is.
-        resource: what it is.
         labels: own and inherited ones.
         addresses: an endpoint's expected addresses.
         nets: a network set's prefixes.
         ports: an endpoint's named ports.
     """
 
-    resource: HostEndpoint | GlobalNetworkSet | NetworkSet
     resource: HostEndpoint | GlobalNetworkSet | NetworkSet
     labels: Mapping[str, str]
     addresses: tuple[Address, ...] = ()

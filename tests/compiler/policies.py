@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pyxdp.model import Action, FailsafePort
@@ -54,8 +55,13 @@ def policy(name: str, *rules: EffectiveRule, staged: bool = False) -> EffectiveP
     return EffectivePolicyRules("GlobalNetworkPolicy", name, rules, staged=staged)
 
 
-def tier(name: str, *policies: EffectivePolicyRules) -> EffectiveTier:
-    return EffectiveTier(name, policies, Action.PASS)
+def tier(name: str, *policies: EffectivePolicyRules, end: Action = Action.PASS) -> EffectiveTier:
+    return EffectiveTier(name, policies, end)
+
+
+def profile(name: str, *rules: EffectiveRule) -> EffectivePolicyRules:
+    own = (replace(one, id=replace(one.id, tier="", kind="Profile", policy=name)) for one in rules)
+    return EffectivePolicyRules("Profile", name, tuple(own))
 
 
 def effective(
@@ -63,8 +69,9 @@ def effective(
     policy_class: PolicyClass = PolicyClass.UNTRACKED,
     interfaces: Sequence[str] = ("eth0",),
     failsafes: Sequence[FailsafePort] = (),
+    profiles: Sequence[EffectivePolicyRules] = (),
 ) -> EffectivePolicy:
-    """The same tiers for ingress on every interface."""
+    """The same tiers and profiles for ingress on every interface."""
     return EffectivePolicy(
         node="node1",
         endpoints=tuple(
@@ -72,6 +79,7 @@ def effective(
                 name=f"host-{name}",
                 interface=Interface(name, number),
                 tiers={(policy_class, Direction.INGRESS): tiers} if tiers else {},
+                profiles={Direction.INGRESS: tuple(profiles)},
             )
             for number, name in enumerate(interfaces, start=1)
         ),

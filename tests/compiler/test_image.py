@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp import abi
-from pyxdp.abi import Field, Limit, Verdict
+from pyxdp.abi import Field, Limit, RulesetFlag, Verdict
 from pyxdp.compiler import (
     CompiledRule,
     EndpointRulesets,
@@ -35,6 +35,8 @@ from tests.compiler.test_matches import holds
 
 if TYPE_CHECKING:
     from random import Random
+
+    from pyxdp.resolver import EffectivePolicy
 
 ALLOW, DENY, LOG = Action.ALLOW, Action.DENY, Action.LOG
 DATAGRAMS: Final = tuple(datagrams())
@@ -114,15 +116,16 @@ def test_rules_keep_their_verdicts_flags_counters_and_jumps() -> None:
         (Verdict.DENY, 1, 101, 0),
         (Verdict.NONE, 0, 0, 0),
     ]
-    assert {number: name.action for number, name in image.names.items()} == {100: "Log", 101: "Deny"}
+    assert {number: image.names[number].action for number in (100, 101)} == {100: "Log", 101: "Deny"}
 
 
 def test_endpoint_numbers_without_an_endpoint_govern_nothing() -> None:
-    image = build_image(compile_rulesets(effective(interfaces=["eth0"])), {}, {"eth0": 2})
+    compiled = compile_rulesets(effective(interfaces=["eth0"]))
+    image = build_image(compiled, dict.fromkeys(compiled.identities, 0), {"eth0": 2})
     records = abi.decode_array(abi.Ruleset, image.tables["rulesets"])
     assert len(records) == 3 * Limit.RULESETS_PER_ENDPOINT
-    governed = [number for number, one in enumerate(records) if one.words]
-    assert governed == [2 * Limit.RULESETS_PER_ENDPOINT, 2 * Limit.RULESETS_PER_ENDPOINT + 1]
+    governed = [number - 2 * Limit.RULESETS_PER_ENDPOINT for number, one in enumerate(records) if one.words]
+    assert governed == [0, 1, 2, 4, 5, 6, 7], "all of them but pre-DNAT egress"
 
 
 def test_no_endpoints() -> None:
@@ -131,14 +134,28 @@ def test_no_endpoints() -> None:
     assert (image.names, image.endpoints) == ({}, {})
 
 
+def wildcard(policy_: EffectivePolicy) -> EffectivePolicy:
+    """One host endpoint on all interfaces."""
+    return replace(policy_, endpoints=tuple(replace(one, name="hep") for one in policy_.endpoints))
+
+
 def test_equal_rulesets_are_stored_once() -> None:
     tiers = tier("t", policy("p", *(rule(DENY, port) for port in range(1, 100))))
-    one = compile_policy(effective(tiers, interfaces=["eth0"]))
-    ten = compile_policy(effective(tiers, interfaces=[f"eth{number}" for number in range(10)]))
+    one = compile_policy(wildcard(effective(tiers, interfaces=["eth0"])))
+    ten = compile_policy(wildcard(effective(tiers, interfaces=[f"eth{number}" for number in range(10)])))
     assert ten.tables["rulesets"] == one.tables["rulesets"] * 10
     assert {name: table for name, table in ten.tables.items() if name != "rulesets"} == {
         name: table for name, table in one.tables.items() if name != "rulesets"
     }
+
+
+def test_rulesets_that_differ_in_flags_share_their_rules() -> None:
+    policy_ = wildcard(effective(tier("t", policy("p", rule(DENY, 80))), interfaces=["eth0", "eth1"]))
+    second = replace(policy_.endpoints[1], vlans=True)
+    reader = Reader(compile_policy(replace(policy_, endpoints=(policy_.endpoints[0], second))))
+    plain, flagged = (reader.ruleset(name, Direction.INGRESS) for name in ("eth0", "eth1"))
+    assert (plain.flags, flagged.flags) == (0, RulesetFlag.OPINION)
+    assert flagged._replace(flags=0) == plain
 
 
 def test_other_counters_change_nothing_else() -> None:

@@ -1,4 +1,4 @@
-"""Flattening: order, jumps, identities, and what is refused."""
+"""Flattening: order, jumps, identities, capacities."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from hypothesis import strategies as st
 
 from pyxdp.abi import Limit, RuleFlag, Verdict
 from pyxdp.compiler import CompiledRule, Rulesets, compile_rulesets
-from pyxdp.errors import CapacityError, UnsupportedPolicyError
+from pyxdp.errors import CapacityError
 from pyxdp.model import Action
 from pyxdp.resolver import Direction, PolicyClass, PortMatch, PortMember, Side
-from tests.compiler.policies import SSH, effective, policy, rule, tier
+from tests.compiler.policies import SSH, effective, policy, profile, rule, tier
 
 if TYPE_CHECKING:
-    from pyxdp.resolver import EffectivePolicy, EffectiveRule
+    from pyxdp.resolver import EffectivePolicy, EffectivePolicyRules, EffectiveRule
 
 ALLOW, DENY, LOG, PASS = Action.ALLOW, Action.DENY, Action.LOG, Action.PASS
 
 
 def ingress(compiled: Rulesets, endpoint: int = 0) -> tuple[CompiledRule, ...]:
-    (found,) = [one for one in compiled.endpoints[endpoint].rulesets if one.direction is Direction.INGRESS]
-    return found.rules
+    return compiled.endpoints[endpoint].rulesets[0].rules
 
 
 def outline(policy_: EffectivePolicy) -> list[tuple[Verdict, int]]:
@@ -43,10 +42,8 @@ def test_failsafes_come_first_and_the_end_of_the_list_last() -> None:
 
 def test_failsafes_of_the_other_direction_are_mirrored() -> None:
     compiled = compile_rulesets(effective(failsafes=[SSH]))
-    by_direction = {one.direction: one.rules[0].match for one in compiled.endpoints[0].rulesets}
-    assert by_direction[Direction.INGRESS].source_ports is None
-    assert by_direction[Direction.EGRESS].source_ports == ((22, 22),)
-    assert len(compiled.identities) == 2
+    request, reply = (one.rules[0].match for one in compiled.endpoints[0].rulesets[:2])
+    assert (request.source_ports, reply.source_ports) == (None, ((22, 22),))
 
 
 def test_log_goes_on_with_the_next_rule_and_pass_behind_its_tier() -> None:
@@ -139,12 +136,12 @@ def test_rules_that_say_the_same_twice_have_two_identities() -> None:
 def test_endpoints_share_identities() -> None:
     compiled = compile_rulesets(effective(tier("t", policy("p", *RULES)), interfaces=["eth0", "eth1"]))
     assert ingress(compiled, 0) == ingress(compiled, 1)
-    assert len(compiled.identities) == len(RULES)
+    assert sum(name.kind == "GlobalNetworkPolicy" for name in compiled.identities.values()) == len(RULES)
 
 
 def test_names_of_identities() -> None:
     compiled = compile_rulesets(effective(tier("t", policy("p", rule(DENY, 80, tier="t", index=3))), failsafes=[SSH]))
-    failsafe, deny, mirrored = compiled.identities.values()
+    failsafe, deny, mirrored, *_ = compiled.identities.values()
     assert (deny.tier, deny.policy, deny.kind, deny.action, deny.rule) == ("t", "p", "GlobalNetworkPolicy", "Deny", 3)
     assert (deny.direction, compiled.identities[deny.identity]) == (0, deny)
     for one, direction in ((failsafe, 0), (mirrored, 1)):
@@ -152,35 +149,11 @@ def test_names_of_identities() -> None:
         assert one.direction == direction
 
 
-@pytest.mark.parametrize(
-    ("policy_class", "words"),
-    [
-        (PolicyClass.PREDNAT, "pre-DNAT policy (preDNAT: true) is not enforced"),
-        (PolicyClass.NORMAL, "normal (stateful) policy is not enforced"),
-        (PolicyClass.FORWARD, "forward policy (applyOnForward) is not enforced"),
-    ],
-)
-def test_other_classes_are_refused(policy_class: PolicyClass, words: str) -> None:
-    refused = effective(tier("t", policy("b", rule(DENY)), policy("a", rule(DENY))), policy_class=policy_class)
-    with pytest.raises(UnsupportedPolicyError) as caught:
-        compile_rulesets(refused)
-    assert [name for name, _ in caught.value.policies] == ["GlobalNetworkPolicy/a", "GlobalNetworkPolicy/b"]
-    text = str(caught.value)
-    assert words in text
-    assert "selects HostEndpoint/host-eth0" in text
-    assert caught.value.hint.startswith("this version enforces doNotTrack policies")
-
-
-def test_staged_policies_of_other_classes_are_not_refused() -> None:
-    staged = tier("t", policy("p", rule(DENY), staged=True))
-    assert outline(effective(staged, policy_class=PolicyClass.NORMAL)) == [(Verdict.NONE, 0)]
-
-
 def test_limit_of_rules() -> None:
     """The end of the list is one of them."""
     many = [rule(DENY, 80)] * (Limit.MAX_RULES - 1)
     assert len(ingress(compile_rulesets(effective(tier("t", policy("p", *many)))))) == Limit.MAX_RULES
-    with pytest.raises(CapacityError, match=r"eth0 ingress: rules: 16,385 needed, at most 16,384 possible"):
+    with pytest.raises(CapacityError, match=r"eth0 untracked ingress: rules: 16,385 needed, at most 16,384 possible"):
         compile_rulesets(effective(tier("t", policy("p", *many, rule(ALLOW)))))
 
 
@@ -191,4 +164,16 @@ def test_limit_of_log_and_pass_rules() -> None:
     assert len(ingress(compile_rulesets(enough))) == Limit.MAX_CONTINUES + 2
     with pytest.raises(CapacityError, match="33 needed, at most 32 possible") as caught:
         compile_rulesets(effective(tier("t", policy("p", *logs, rule(LOG), rule(PASS, 80)))))
-    assert "merge Log rules or tiers" in caught.value.hint
+    assert "merge Log rules" in caught.value.hint
+
+
+def test_limit_of_log_and_pass_rules_counts_profiles() -> None:
+    logs = [rule(LOG, port) for port in range(1, Limit.MAX_CONTINUES - 1)]
+    tiers = tier("t", policy("p", *logs))
+
+    def compiled(*profiles: EffectivePolicyRules) -> Rulesets:
+        return compile_rulesets(effective(tiers, policy_class=PolicyClass.NORMAL, profiles=profiles))
+
+    compiled(profile("a", rule(PASS, 80), rule(PASS, 81)), profile("b", rule(PASS)))
+    with pytest.raises(CapacityError, match="eth0 normal ingress: Log rules.*33 needed, at most 32 possible"):
+        compiled(profile("a", rule(PASS, 80), rule(LOG)), profile("b", rule(PASS)))

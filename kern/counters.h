@@ -4,6 +4,7 @@
 #define PYXDP_COUNTERS_H
 
 #include "maps.h"
+#include "place.h"
 
 static __always_inline void count_rule(__u32 counter, __u32 length)
 {
@@ -15,9 +16,9 @@ static __always_inline void count_rule(__u32 counter, __u32 length)
 	value->bytes += length;
 }
 
-static __always_inline void count_reason(enum pyxdp_direction direction, enum pyxdp_reason reason)
+static __always_inline void count_reason(__u32 place, enum pyxdp_reason reason)
 {
-	__u32 index = (pyxdp_endpoint_number * 2 + direction) * PYXDP_REASONS + reason;
+	__u32 index = (endpoint_at(place) * 2 + direction_at(place)) * PYXDP_REASONS + reason;
 	__u64 *value = bpf_map_lookup_elem(&pyxdp_reasons, &index);
 
 	if (value)

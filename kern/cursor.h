@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One way to read headers from the two kinds of packet there are: direct access at XDP, bpf_skb_load_bytes_relative() in
- * the raw table (socket filters may not touch packet memory). Everything is inlined and skb is a compile-time NULL or
- * not, so that each program keeps only its own half.
+ * One way to read headers from the two kinds of packet there are: direct access at XDP, bpf_skb_load_bytes() in netfilter
+ * (socket filters may not touch packet memory). Everything is inlined and skb is a compile-time NULL or not, so that each
+ * program keeps only its own half.
+ *
+ * At every hook of netfilter, those of packets that this host sends included, an skb begins with its network header. It may have no
+ * link-layer header, and its transport header may be in a page fragment (AF_PACKET rings, taps), where the relative variant of the helper
+ * does not look.
  */
 #ifndef PYXDP_CURSOR_H
 #define PYXDP_CURSOR_H
@@ -46,7 +50,7 @@ static __always_inline struct cursor skb_cursor(struct __sk_buff *skb)
 static __always_inline bool pull(struct cursor *cursor, void *to, __u32 size)
 {
 	if (cursor->skb) {
-		if (bpf_skb_load_bytes_relative(cursor->skb, cursor->offset, to, size, BPF_HDR_START_NET))
+		if (bpf_skb_load_bytes(cursor->skb, cursor->offset, to, size))
 			return false;
 		cursor->offset += size;
 		return true;

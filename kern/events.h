@@ -40,7 +40,7 @@ static __always_inline void store_address(__u8 to[16], const struct flow *flow, 
 }
 
 /* Global, so that the verifier looks at it once. Returns 0: a global function returns a number. */
-__noinline int pyxdp_emit_event(const struct flow *flow, __u32 counter, __u32 direction)
+__noinline int pyxdp_emit_event(const struct flow *flow, __u32 counter, __u32 place)
 {
 	struct pyxdp_event *event = NULL;
 	__u64 now = bpf_ktime_get_ns();
@@ -50,7 +50,7 @@ __noinline int pyxdp_emit_event(const struct flow *flow, __u32 counter, __u32 di
 	if (within_rate(now))
 		event = bpf_ringbuf_reserve(&pyxdp_events, sizeof(*event), 0);
 	if (!event) {
-		count_reason(direction, PYXDP_LOG_SUPPRESSED);
+		count_reason(place, PYXDP_LOG_SUPPRESSED);
 		return 0;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -58,13 +58,13 @@ __noinline int pyxdp_emit_event(const struct flow *flow, __u32 counter, __u32 di
 	store_address(event->source, flow, &flow->source);
 	store_address(event->destination, flow, &flow->destination);
 	event->counter = counter;
-	event->endpoint = pyxdp_endpoint_number;
+	event->endpoint = endpoint_at(place);
 	event->length = flow->length;
 	event->source_port = flow->sport;
 	event->destination_port = flow->service >> 16 == PYXDP_SERVICE_OTHER || flow->is_fragment ? 0 : flow->service;
 	event->family = flow->family;
 	event->protocol = flow->protocol;
-	event->direction = direction;
+	event->direction = direction_at(place);
 	event->fragment = flow->is_fragment;
 	bpf_ringbuf_submit(event, 0);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What parsing yields. Nothing behind the parsers sees a context or a packet byte. */
+/* What parsing yields. Nothing behind the parsers sees a context or a packet byte. Handed over whole to early drop. */
 #ifndef PYXDP_FLOW_H
 #define PYXDP_FLOW_H
 
@@ -24,6 +24,7 @@ struct flow {
 	__u8 protocol;    /* of the transport header */
 	bool has_ports;   /* sport is a port of this packet */
 	bool is_fragment; /* not the first fragment: neither ports nor ICMP type are known */
+	bool is_plain;    /* no fragment at all, and nothing between the IP header and the transport header */
 };
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map: who writes it, who reads it, and what a miss means. User space sets max_entries before loading, to what the
- * policy needs; the sizes here are only the least that libbpf accepts. Pinned as maps/NAME without the prefix.
+ * What judging and counting need, in both objects: who writes a map, who reads it, and what a miss means. User space sets
+ * max_entries before loading, to what the policy needs; the sizes here are only the least that libbpf accepts. Pinned as maps/NAME
+ * without the prefix. The early drop object is given the maps of the main one.
  *
  * A packet reads nothing but plain arrays, whose lookups the JIT inlines. An index outside of an array means that the image is
  * damaged: the packet is dropped with PYXDP_DROP_INTERNAL.
@@ -15,8 +16,7 @@
 
 #include "pyxdp/abi.h"
 
-/* Number of this instance's endpoint; entries in one half of each map that has slots. */
-const volatile __u32 pyxdp_endpoint_number = 0;
+/* Entries in one half of each map that has slots. */
 const volatile __u32 pyxdp_half_rules = 1;
 const volatile __u32 pyxdp_half_rows = 1;
 const volatile __u32 pyxdp_half_pages = 1;
@@ -35,13 +35,6 @@ struct {
 } pyxdp_control SEC(".maps");
 
 /* Writer: user space, the spare slot only, as for every map down to pyxdp_range_index. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, PYXDP_SLOTS);
-	__type(key, __u32);
-	__type(value, struct pyxdp_slot);
-} pyxdp_slots SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * PYXDP_RULESETS_PER_SLOT);
@@ -99,21 +92,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } pyxdp_reasons SEC(".maps");
-
-/* Read by people and user space only. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct pyxdp_name);
-} pyxdp_names SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, PYXDP_ENDPOINTS);
-	__type(key, __u32);
-	__type(value, struct pyxdp_endpoint);
-} pyxdp_endpoints SEC(".maps");
 
 /* Writer: the programs, struct pyxdp_event. Full, or nobody reads: events are left out and counted. */
 struct {

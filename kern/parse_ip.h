@@ -16,6 +16,7 @@
 #include "parse_transport.h"
 
 #define IPV4_OFFSET_MASK 0x1fff
+#define IPV4_FRAGMENT_MASK 0x3fff /* the offset, and that more fragments follow */
 
 /*
  * Transport part of a packet whose fragment offset is known, in units of 8 bytes. RFC 1858 and RFC 3128: a TCP fragment at
@@ -53,6 +54,7 @@ static __always_inline enum pyxdp_reason parse_ipv4(struct cursor *cursor, struc
 		skip(cursor, header_length - sizeof(ip));
 	flow->family = 4;
 	flow->protocol = ip.protocol;
+	flow->is_plain = ip.ihl == 5 && !(ip.frag_off & bpf_htons(IPV4_FRAGMENT_MASK));
 	flow->source.high = bpf_ntohl(ip.saddr);
 	flow->destination.high = bpf_ntohl(ip.daddr);
 	return parse_payload(cursor, flow, bpf_ntohs(ip.frag_off) & IPV4_OFFSET_MASK, total - header_length);
@@ -75,6 +77,7 @@ static __always_inline enum pyxdp_reason parse_ipv6(struct cursor *cursor, struc
 	__builtin_memcpy(words, &ip.saddr, sizeof(words));
 	flow->family = 6;
 	flow->protocol = ip.nexthdr;
+	flow->is_plain = !is_extension(ip.nexthdr);
 	flow->source.high = bpf_be64_to_cpu(words[0]);
 	flow->source.low = bpf_be64_to_cpu(words[1]);
 	flow->destination.high = bpf_be64_to_cpu(words[2]);

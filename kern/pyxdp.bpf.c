@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The hooks: each does parse -> judge -> act, and nothing else. One object, loaded once for each governed interface with
- * pyxdp_endpoint_number set, all instances sharing the same maps. Minimum kernel: 5.12
+ * The hooks: each does parse -> judge -> act, and nothing else. pyxdp_answer is loaded once for each object; the others once for each
+ * governed interface with pyxdp_endpoint_number set, all instances sharing the same maps. Minimum kernel: 5.12
  * (pointer arguments of global functions); no kfuncs, no bpf_loop().
  */
+#include "handover.h"
+#include "maps_main.h"
 #include "parse_ethernet.h"
 #include "parse_ip.h"
+#include "question.h"
 #include "verdict.h"
 
 static __always_inline enum pyxdp_reason parse_frame(struct cursor *cursor, struct flow *flow)
@@ -23,24 +26,52 @@ static __always_inline enum pyxdp_reason parse_frame(struct cursor *cursor, stru
 	return PYXDP_PASS_NOT_IP;
 }
 
+/* Does not return if early drop takes over: it then counts the packet, whatever becomes of it. */
+static __always_inline void hand_over(struct xdp_md *ctx, const struct flow *flow)
+{
+	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_NORMAL, PYXDP_INGRESS);
+	const struct pyxdp_ruleset *ruleset;
+	struct handover *to;
+
+	if (!pyxdp_early_possible || !flow->is_plain || !flow->has_ports)
+		return;
+	ruleset = ruleset_of(active_slot(), place);
+	if (!ruleset || !(ruleset->flags & PYXDP_RULESET_EARLY))
+		return;
+	to = handover();
+	if (!to)
+		return;
+	to->flow = *flow;
+	to->endpoint = pyxdp_endpoint_number;
+	bpf_tail_call(ctx, &pyxdp_early, 0);
+}
+
 SEC("xdp")
 int pyxdp_xdp(struct xdp_md *ctx)
 {
+	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS);
 	struct cursor cursor = xdp_cursor(ctx);
 	struct flow flow = { .length = ctx->data_end - ctx->data };
 	enum pyxdp_reason reason = parse_frame(&cursor, &flow);
 	struct judgement judgement;
 
 	if (reason == PYXDP_PASS_ALLOWED)
-		judgement = judge(&flow, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS, COUNTING);
+		judgement = judge(&flow, place, COUNTING);
 	else
-		judgement = judge_unparsed(reason, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS);
-	count(&judgement, &flow, PYXDP_INGRESS);
+		judgement = judge_unparsed(reason, place);
+	if (judgement.flags & PYXDP_RULESET_OPINION) {
+		/* The raw table drops, and counts it. */
+		if (judgement.verdict == PYXDP_VERDICT_DENY)
+			return XDP_PASS;
+	} else if (judgement.reason == PYXDP_PASS_NO_MATCH) {
+		hand_over(ctx, &flow);
+	}
+	count(&judgement, &flow, place);
 	return judgement.verdict == PYXDP_VERDICT_DENY ? XDP_DROP : XDP_PASS;
 }
 
-static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct flow *flow,
-						  enum pyxdp_direction direction, enum effect effect)
+static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct flow *flow, __u32 place,
+						  enum effect effect)
 {
 	struct cursor cursor = skb_cursor(skb);
 	enum pyxdp_reason reason = PYXDP_PASS_NOT_IP;
@@ -51,61 +82,108 @@ static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct 
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		reason = parse_ipv6(&cursor, flow);
 	if (reason != PYXDP_PASS_ALLOWED)
-		return judge_unparsed(reason, PYXDP_CLASS_UNTRACKED, direction);
-	return judge(flow, PYXDP_CLASS_UNTRACKED, direction, effect);
+		return judge_unparsed(reason, place);
+	return judge(flow, place, effect);
+}
+
+static __always_inline bool counts(__u32 asked, bool taken, const struct judgement *judgement)
+{
+	if (asked & COUNTS_ALL)
+		return !(asked & COUNTS_DECIDED) || judgement->verdict != PYXDP_VERDICT_NONE;
+	return asked & COUNTS_TAKEN && taken;
+}
+
+SEC("socket")
+int pyxdp_answer(struct __sk_buff *skb)
+{
+	__u32 place = skb->cb[QUESTION_PLACE], asked = skb->cb[QUESTION_ASKED];
+	struct flow flow = {};
+	struct judgement judgement = judge_skb(skb, &flow, place, asked & COUNTS_ALL ? COUNTING : SILENT);
+	bool taken = judgement.verdict == (asked & ASKED_VERDICT);
+
+	if (taken && asked & COUNTS_LOGS && judgement.continued)
+		judge(&flow, place, COUNTING);
+	if (counts(asked, taken, &judgement))
+		count(&judgement, &flow, place);
+	if (taken && asked & COUNTS_NOTRACK)
+		count_reason(place, PYXDP_UNTRACKED);
+	return taken;
 }
 
 /*
- * The raw-table programs answer "does this rule match?": 1 makes iptables take the target. For each direction the first one
- * is asked whether to leave conntrack, and only packets that it does not take reach the second one, which is asked whether to drop.
- * XDP has counted ingress already; egress is counted here, by whichever of the two decides.
+ * The questions. 1 makes iptables take the target. Where two follow each other, the first one counts what it takes and the second
+ * one everything else, so that each packet counts once. XDP has counted untracked ingress already.
+ */
+#define QUESTION(name, class, direction, asked)                                 \
+	SEC("socket") int pyxdp_##name(struct __sk_buff *skb)                   \
+	{                                                                       \
+		return ask(skb, PYXDP_CLASS_##class, PYXDP_##direction, asked); \
+	}
+
+#define ALLOW PYXDP_VERDICT_ALLOW
+#define DENY PYXDP_VERDICT_DENY
+
+/* raw: leave connection tracking? then: drop? */
+QUESTION(in_allow, UNTRACKED, INGRESS, ALLOW | COUNTS_NOTRACK)
+QUESTION(in_deny, UNTRACKED, INGRESS, DENY | COUNTS_TAKEN)
+QUESTION(out_allow, UNTRACKED, EGRESS, ALLOW | COUNTS_TAKEN | COUNTS_LOGS | COUNTS_NOTRACK)
+QUESTION(out_deny, UNTRACKED, EGRESS, DENY | COUNTS_ALL)
+
+/* mangle and filter: is it untracked policy, and not a rule of somebody else, that took the packet out of conntrack? */
+QUESTION(in_untracked, UNTRACKED, INGRESS, ALLOW)
+QUESTION(out_untracked, UNTRACKED, EGRESS, ALLOW)
+
+/* mangle: drop? then: spare it the classes that follow? */
+QUESTION(prednat_deny, PREDNAT, INGRESS, DENY | COUNTS_TAKEN | COUNTS_LOGS)
+QUESTION(prednat_allow, PREDNAT, INGRESS, ALLOW | COUNTS_ALL | COUNTS_DECIDED)
+
+/* filter INPUT and OUTPUT: drop? */
+QUESTION(local_in_deny, NORMAL, INGRESS, DENY | COUNTS_ALL)
+QUESTION(local_out_deny, NORMAL, EGRESS, DENY | COUNTS_ALL)
+
+/* filter FORWARD: drop? then: accept? */
+QUESTION(forward_in_deny, FORWARD, INGRESS, DENY | COUNTS_TAKEN | COUNTS_LOGS)
+QUESTION(forward_in_allow, FORWARD, INGRESS, ALLOW | COUNTS_ALL)
+QUESTION(forward_out_deny, FORWARD, EGRESS, DENY | COUNTS_TAKEN | COUNTS_LOGS)
+QUESTION(forward_out_allow, FORWARD, EGRESS, ALLOW | COUNTS_ALL)
+
+/*
+ * mangle POSTROUTING: local_out_deny for packets of this host whose destination was rewritten after OUTPUT. Forwarded packets come
+ * by here too, and belong to the forward class. Not to be asked in OUTPUT: what a tunnel or IPsec encapsulates remembers where it
+ * came in.
  */
 SEC("socket")
-int pyxdp_in_allow(struct __sk_buff *skb)
+int pyxdp_local_dnat_deny(struct __sk_buff *skb)
 {
-	struct flow flow = {};
-
-	if (judge_skb(skb, &flow, PYXDP_INGRESS, SILENT).verdict != PYXDP_VERDICT_ALLOW)
+	if (skb->ingress_ifindex)
 		return 0;
-	count_reason(PYXDP_INGRESS, PYXDP_UNTRACKED);
+	return ask(skb, PYXDP_CLASS_NORMAL, PYXDP_EGRESS, DENY | COUNTS_ALL);
+}
+
+/* Whether mangle and filter let an endpoint be: every one that is governed has a forward ruleset, whatever its policy. */
+SEC("socket")
+int pyxdp_ungoverned(struct __sk_buff *skb)
+{
+	return !ruleset_of(active_slot(), place_of(pyxdp_endpoint_number, PYXDP_CLASS_FORWARD, PYXDP_INGRESS));
+}
+
+/* What conntrack finds invalid is dropped whatever policy says; asked only to have it counted. */
+static __always_inline int count_invalid(enum pyxdp_direction direction)
+{
+	count_reason(place_of(pyxdp_endpoint_number, PYXDP_CLASS_NORMAL, direction), PYXDP_DROP_INVALID);
 	return 1;
 }
 
 SEC("socket")
-int pyxdp_in_deny(struct __sk_buff *skb)
+int pyxdp_invalid_in(struct __sk_buff *skb)
 {
-	struct flow flow = {};
-	struct judgement judgement = judge_skb(skb, &flow, PYXDP_INGRESS, SILENT);
-
-	if (judgement.verdict != PYXDP_VERDICT_DENY)
-		return 0;
-	count(&judgement, &flow, PYXDP_INGRESS);
-	return 1;
+	return count_invalid(PYXDP_INGRESS);
 }
 
 SEC("socket")
-int pyxdp_out_allow(struct __sk_buff *skb)
+int pyxdp_invalid_out(struct __sk_buff *skb)
 {
-	struct flow flow = {};
-	struct judgement judgement = judge_skb(skb, &flow, PYXDP_EGRESS, SILENT);
-
-	if (judgement.verdict != PYXDP_VERDICT_ALLOW)
-		return 0;
-	if (judgement.continued)
-		judge(&flow, PYXDP_CLASS_UNTRACKED, PYXDP_EGRESS, COUNTING);
-	count(&judgement, &flow, PYXDP_EGRESS);
-	count_reason(PYXDP_EGRESS, PYXDP_UNTRACKED);
-	return 1;
-}
-
-SEC("socket")
-int pyxdp_out_deny(struct __sk_buff *skb)
-{
-	struct flow flow = {};
-	struct judgement judgement = judge_skb(skb, &flow, PYXDP_EGRESS, COUNTING);
-
-	count(&judgement, &flow, PYXDP_EGRESS);
-	return judgement.verdict == PYXDP_VERDICT_DENY;
+	return count_invalid(PYXDP_EGRESS);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -20,8 +20,8 @@ struct judgement {
 	__u8 verdict;   /* enum pyxdp_verdict */
 	__u8 reason;    /* enum pyxdp_reason */
 	__u8 continued; /* Log and Pass rules met on the way */
-	__u8 pad;
-	__u32 counter; /* identity of the deciding rule; valid with a verdict of ALLOW, DENY or FAILSAFE */
+	__u8 flags;     /* enum pyxdp_ruleset_flag of the ruleset that decided */
+	__u32 counter;  /* identity of the deciding rule; valid with a verdict of ALLOW, DENY or FAILSAFE */
 };
 
 union packed_judgement {
@@ -62,12 +62,10 @@ static __always_inline __u32 active_slot(void)
 	return control ? *(volatile __u32 *)&control->active & 1 : 0;
 }
 
-/* The ruleset of this instance's endpoint, or NULL when nothing governs it. */
-static __always_inline const struct pyxdp_ruleset *ruleset_of(__u32 slot, enum pyxdp_class class,
-							      enum pyxdp_direction direction)
+/* The ruleset of a place, or NULL when nothing governs it. */
+static __always_inline const struct pyxdp_ruleset *ruleset_of(__u32 slot, __u32 place)
 {
-	__u32 index = slot * PYXDP_RULESETS_PER_SLOT + pyxdp_endpoint_number * PYXDP_RULESETS_PER_ENDPOINT + class * 2 +
-		      direction;
+	__u32 index = slot * PYXDP_RULESETS_PER_SLOT + place;
 	const struct pyxdp_ruleset *ruleset = bpf_map_lookup_elem(&pyxdp_rulesets, &index);
 
 	return ruleset && ruleset->words ? ruleset : NULL;
@@ -78,8 +76,8 @@ static __always_inline const struct pyxdp_ruleset *ruleset_of(__u32 slot, enum p
  * asks for them may or may not be the one, so that nothing is certain from there on and the first fragment decides, unless it
  * is a Log rule.
  */
-static __always_inline struct judgement walk(const struct rows *rows, const struct flow *flow,
-					     enum pyxdp_direction direction, enum effect effect)
+static __always_inline struct judgement walk(const struct rows *rows, const struct flow *flow, __u32 place,
+					     enum effect effect)
 {
 	const struct pyxdp_rule *rule;
 	__u32 number = first_match(rows);
@@ -96,7 +94,7 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
 		} else if (effect == COUNTING) {
 			count_rule(rule->counter, flow->length);
 			if (rule->flags & PYXDP_RULE_LOG)
-				pyxdp_emit_event(flow, rule->counter, direction);
+				pyxdp_emit_event(flow, rule->counter, place);
 		}
 		number = match_from(rows, rule->resume);
 	}
@@ -107,45 +105,48 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
  * Judges a parsed flow by the active policy; returns a packed struct judgement. Global, so that the verifier looks at it once
  * and not once for every way through the parser. Pointer arguments of global functions need Linux 5.12.
  */
-__noinline __u64 pyxdp_judge(const struct flow *flow, __u32 class, __u32 direction, __u32 effect)
+__noinline __u64 pyxdp_judge(const struct flow *flow, __u32 place, __u32 effect)
 {
 	struct rows rows = { .slot = active_slot() };
 	union packed_judgement result = {};
 
 	if (!flow)
 		return 0;
-	rows.ruleset = ruleset_of(rows.slot, class, direction);
+	rows.ruleset = ruleset_of(rows.slot, place);
 	if (!rows.ruleset) {
 		result.judgement = undecided(PYXDP_VERDICT_NONE, PYXDP_PASS_NOT_GOVERNED);
 		return result.packed;
 	}
-	find_rows(&rows, flow, direction);
-	result.judgement = walk(&rows, flow, direction, effect);
+	find_rows(&rows, flow, direction_at(place));
+	result.judgement = walk(&rows, flow, place, effect);
+	result.judgement.flags = rows.ruleset->flags;
 	return result.packed;
 }
 
-static __always_inline struct judgement judge(const struct flow *flow, enum pyxdp_class class,
-					      enum pyxdp_direction direction, enum effect effect)
+static __always_inline struct judgement judge(const struct flow *flow, __u32 place, enum effect effect)
 {
-	union packed_judgement result = { .packed = pyxdp_judge(flow, class, direction, effect) };
+	union packed_judgement result = { .packed = pyxdp_judge(flow, place, effect) };
 
 	return result.judgement;
 }
 
 /* The verdict of a packet that did not parse: its reason decides, unless nothing governs the interface. */
-static __always_inline struct judgement judge_unparsed(enum pyxdp_reason reason, enum pyxdp_class class,
-						       enum pyxdp_direction direction)
+static __always_inline struct judgement judge_unparsed(enum pyxdp_reason reason, __u32 place)
 {
-	if (!ruleset_of(active_slot(), class, direction))
-		reason = PYXDP_PASS_NOT_GOVERNED;
-	return undecided(is_drop(reason) ? PYXDP_VERDICT_DENY : PYXDP_VERDICT_NONE, reason);
+	const struct pyxdp_ruleset *ruleset = ruleset_of(active_slot(), place);
+	struct judgement judgement;
+
+	if (!ruleset)
+		return undecided(PYXDP_VERDICT_NONE, PYXDP_PASS_NOT_GOVERNED);
+	judgement = undecided(is_drop(reason) ? PYXDP_VERDICT_DENY : PYXDP_VERDICT_NONE, reason);
+	judgement.flags = ruleset->flags;
+	return judgement;
 }
 
 /* Counts a judgement: its reason always, the deciding rule where there is one. */
-static __always_inline void count(const struct judgement *judgement, const struct flow *flow,
-				  enum pyxdp_direction direction)
+static __always_inline void count(const struct judgement *judgement, const struct flow *flow, __u32 place)
 {
-	count_reason(direction, judgement->reason);
+	count_reason(place, judgement->reason);
 	if (judgement->reason == PYXDP_PASS_ALLOWED || judgement->reason == PYXDP_DROP_POLICY ||
 	    judgement->reason == PYXDP_PASS_FAILSAFE)
 		count_rule(judgement->counter, flow->length);

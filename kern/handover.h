@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What XDP knows of a packet when it hands it to early drop: a tail call takes nothing but the context along. */
+#ifndef PYXDP_HANDOVER_H
+#define PYXDP_HANDOVER_H
+
+#include "flow.h"
+#include "maps.h"
+
+struct handover {
+	struct flow flow;
+	__u32 endpoint;
+};
+
+/* Writer: pyxdp_xdp, immediately before the tail call. Reader: pyxdp_early_drop. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct handover);
+} pyxdp_handover SEC(".maps");
+
+static __always_inline struct handover *handover(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&pyxdp_handover, &zero);
+}
+
+#endif

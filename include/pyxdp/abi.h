@@ -159,7 +159,7 @@ enum pyxdp_ruleset_flag {
  * Why a packet got its verdict, counted per endpoint and direction in pyxdp_reasons. PASS_* pass, DROP_* drop. Every drop has exactly one.
  */
 enum pyxdp_reason {
-	PYXDP_PASS_NO_MATCH = 0, /* no untracked rule matched */
+	PYXDP_PASS_NO_MATCH = 0, /* no rule of the class matched */
 	PYXDP_PASS_ALLOWED = 1,  /* an Allow rule */
 	PYXDP_PASS_FAILSAFE = 2,
 	PYXDP_PASS_NOT_IP = 3,         /* ARP and every other ethertype that is not IP */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.abi import Limit, Slot, encode
@@ -43,6 +44,9 @@ class Trial:
                 self.object.rodata[f"{PREFIX}half_{name}"] = entries
             self.object.maps[f"{PREFIX}counters"].max_entries = counters
             self.object.load()
+            if f"{PREFIX}questions" in self.object.maps:
+                answer = self.object.programs[f"{PREFIX}answer"].fileno()
+                self.object.maps[f"{PREFIX}questions"].update(0, answer.to_bytes(4, byteorder))
         except BaseException:
             self.object.close()
             raise

@@ -149,10 +149,10 @@ enum pyxdp_rule_flag {
 };
 
 enum pyxdp_ruleset_flag {
-	PYXDP_RULESET_EARLY = 1, /* normal class, ingress: what it denies for certain may be dropped at XDP already */
-	PYXDP_RULESET_OPINION =
-		2, /* untracked class, ingress: XDP drops nothing, since it may not see which VLAN a frame
-				    * belongs to; the raw table does */
+	/* normal class, ingress: what it denies for certain may be dropped at XDP already */
+	PYXDP_RULESET_EARLY = 1,
+	/* untracked class, ingress: XDP drops nothing, since it may not see which VLAN a frame belongs to; the raw table does */
+	PYXDP_RULESET_OPINION = 2,
 };
 
 /*

@@ -226,7 +226,7 @@ def _postrouting(number: int, interface: str) -> dict[str, tuple[Rule, ...]]:
         own: (
             Rule(program="ungoverned", target=Target.RETURN),
             Rule(states=_KNOWN, target=Target.RETURN),
-            Rule(program="local_out_deny", target=Target.DROP),
+            Rule(program="local_dnat_deny", target=Target.DROP),
         ),
     }
 

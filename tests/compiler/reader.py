@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Field, Index, Limit, Page, Service, SportClass
+from pyxdp.abi import Entry, Field, Index, Limit, Page, Service, SportClass, Verdict
 from pyxdp.compiler.service import SPACES
 from pyxdp.net.values import ICMP, ICMPV6
-from pyxdp.resolver import Direction
+from pyxdp.resolver import Direction, PolicyClass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,10 +95,16 @@ class Reader:
     def rules(self) -> Sequence[abi.Rule]:
         return abi.decode_array(abi.Rule, self.image.tables["rules"])
 
-    def ruleset(self, interface: str, direction: Direction) -> abi.Ruleset:
-        """The untracked ruleset of an endpoint."""
-        records = abi.decode_array(abi.Ruleset, self.image.tables["rulesets"])
-        return records[self.image.endpoints[interface] * Limit.RULESETS_PER_ENDPOINT + direction.value]
+    @cached_property
+    def rulesets(self) -> Sequence[abi.Ruleset]:
+        return abi.decode_array(abi.Ruleset, self.image.tables["rulesets"])
+
+    def ruleset(
+        self, interface: str, direction: Direction, policy_class: PolicyClass = PolicyClass.UNTRACKED
+    ) -> abi.Ruleset:
+        """The ruleset of an endpoint; with ``words == 0`` where it has none."""
+        first = self.image.endpoints[interface] * Limit.RULESETS_PER_ENDPOINT
+        return self.rulesets[first + policy_class.value * 2 + direction.value]
 
     def classes(self, packet: Packet, direction: Direction) -> dict[Field, int]:
         """The equivalence class of each field."""
@@ -129,13 +135,28 @@ class Reader:
         assert len(words) == width
         return _number(words[: ruleset.aggregates]), _number(words[ruleset.aggregates :])
 
-    def candidates(self, interface: str, direction: Direction, packet: Packet) -> list[int]:
+    def candidates(
+        self, interface: str, direction: Direction, packet: Packet, policy_class: PolicyClass = PolicyClass.UNTRACKED
+    ) -> list[int]:
         """Every rule that matches a packet, in order, counted from the ruleset's first."""
-        ruleset = self.ruleset(interface, direction)
+        ruleset = self.ruleset(interface, direction, policy_class)
         bits = (1 << ruleset.words * Limit.WORD_BITS) - 1
         for field, number in self.classes(packet, direction).items():
             bits &= self.row(ruleset, field, number)[1]
         return [number for number in range(bits.bit_length()) if bits >> number & 1]
+
+    def way(self, interface: str, direction: Direction, packet: Packet, policy_class: PolicyClass) -> list[abi.Rule]:
+        """The Log and Pass rules that a whole packet meets, and the rule that decides."""
+        first = self.ruleset(interface, direction, policy_class).rule_base
+        met: list[abi.Rule] = []
+        resume = 0
+        for number in self.candidates(interface, direction, packet, policy_class):
+            if number >= resume:
+                met.append(self.rules[first + number])
+                if met[-1].verdict != Verdict.CONTINUE:
+                    break
+                resume = met[-1].resume
+        return met
 
 
 def _number(words: Sequence[int]) -> int:

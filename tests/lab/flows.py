@@ -245,17 +245,19 @@ class Conversation:
 
     def goes_on(self) -> bool:
         """Whether each side still hears the other."""
-        return all(self._carries(*ends) for ends in (self._ends, self._ends[::-1]))
+        return self.carries(secrets.token_bytes(8)) and self.carries(secrets.token_bytes(8), back=True)
 
-    @staticmethod
-    def _carries(speaker: socket.socket, listener: socket.socket) -> bool:
-        said = secrets.token_bytes(8)
-        listener.settimeout(PATIENCE)
+    def carries(self, said: bytes, *, back: bool = False) -> bool:
+        """Whether all of this reaches the server, or comes back from there."""
+        speaker, listener = reversed(self._ends) if back else self._ends
+        heard = b""
         try:
-            speaker.send(said)
-            return listener.recv(16) == said
+            speaker.sendall(said)
+            while len(heard) < len(said):
+                heard += listener.recv(65536)
         except (TimeoutError, PermissionError):
             return False
+        return heard == said
 
 
 @contextmanager
@@ -272,6 +274,7 @@ def conversation(flow: Flow) -> Iterator[Conversation]:
             server.listen()
             client.connect(flow.dialled)
             server = stack.enter_context(server.accept()[0])
+            server.settimeout(PATIENCE)
         else:
             client.connect(flow.dialled)
             client.send(b"hello")

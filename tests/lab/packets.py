@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -64,19 +65,20 @@ def ip(source: str, destination: str, protocol: int, payload: bytes, *, options:
     """A whole packet of the addresses' family; ``options`` for IPv4, a multiple of 4 bytes."""
     if ":" in source:
         return _ipv6(source, destination, protocol, payload)
-    return _ipv4((source, destination), protocol, payload, fragment=0x4000, options=options)
+    return _ipv4((source, destination), protocol, payload, b"\0\0\x40\0", options)
 
 
 def fragments(source: str, destination: str, protocol: int, payload: bytes, *, size: int = 64) -> list[bytes]:
-    """The packet in fragments of ``size`` bytes of payload, a multiple of 8; in order."""
-    pieces = []
+    """The packet in fragments of ``size`` bytes (a multiple of 8) of payload, in order; no other packet is mixed in."""
+    pieces, identification = [], secrets.token_bytes(4)
     for at in range(0, len(payload), size):
         piece, more = payload[at : at + size], at + size < len(payload)
         if ":" in source:
-            header = bytes([protocol, 0]) + _u16(at | more) + b"\x12\x34\x56\x78"
+            header = bytes([protocol, 0]) + _u16(at | more) + identification
             pieces.append(_ipv6(source, destination, _FRAGMENT, header + piece))
         else:
-            pieces.append(_ipv4((source, destination), protocol, piece, fragment=at // 8 | more << 13))
+            fragment = identification[:2] + _u16(at // 8 | more << 13)
+            pieces.append(_ipv4((source, destination), protocol, piece, fragment))
     return pieces
 
 
@@ -89,11 +91,9 @@ def checksum(data: bytes) -> bytes:
     return _u16(~total & 0xFFFF)
 
 
-def _ipv4(
-    source: str, destination: str, protocol: int, payload: bytes, *, fragment: int, options: bytes = b""
-) -> bytes:
+def _ipv4(ends: tuple[str, str], protocol: int, payload: bytes, fragment: bytes, options: bytes = b"") -> bytes:
     words = 5 + len(options) // 4
-    head = bytes([0x40 | words, 0]) + _u16(words * 4 + len(payload), 0x1234, fragment) + bytes([64, protocol])
+    head = bytes([0x40 | words, 0]) + _u16(words * 4 + len(payload)) + fragment + bytes([64, protocol])
     tail = b"".join(ip_address(end).packed for end in ends) + options
     return head + checksum(head + b"\0\0" + tail) + tail + payload
 

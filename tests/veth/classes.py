@@ -69,11 +69,11 @@ class GovernedGateway:
             self.iptables("-t", table, "-D", chain, *words, family=family)
 
     @contextmanager
-    def dropping(self, chain: str) -> Iterator[None]:
-        """A chain of the filter table that drops what nothing accepts, for both families."""
+    def chain_policy(self, chain: str, target: str) -> Iterator[None]:
+        """What the host's filter table does with what nothing in ``chain`` takes, for both families."""
         try:
             for family in (4, 6):
-                self.iptables("-P", chain, "DROP", family=family)
+                self.iptables("-P", chain, target, family=family)
             yield
         finally:
             for family in (4, 6):

@@ -1,0 +1,154 @@
+"""Fragments that arrive at a host with sockets: a datagram in pieces gets what the whole would get.
+
+In order, in reverse, with a piece lost, for both families, by the untracked class (which sees pieces) and by the normal
+one (which sees what the kernel has put together).
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.lab import flows, packets
+from tests.lab.flows import opened
+from tests.lab.gateway import address
+from tests.veth.classes import EVERYTHING, endpoint, from_ports, policy, to_ports, untracked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.flows import Flow
+    from tests.veth.classes import GovernedGateway
+
+Class = Literal["untracked", "normal"]
+
+FAMILIES = (4, 6)
+ALLOWED, DENIED = 6379, 6380
+ORDERS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "in order": lambda pieces: pieces,
+    "reversed": lambda pieces: pieces[::-1],
+    "first one last": lambda pieces: [*pieces[1:], pieces[0]],
+}
+
+
+def ports(lab: GovernedGateway, kind: Class) -> str:
+    """ALLOWED and ICMP echo are allowed, DENIED is denied by a rule, everything else too."""
+    rules = [*to_ports("Allow", ALLOWED), *to_ports("Deny", DENIED)]
+    echo = [
+        {"action": "Allow", "protocol": name, "icmp": {"type": it}}
+        for name, numbers in {"ICMP": (0, 8), "ICMPv6": (128, 129)}.items()
+        for it in numbers
+    ]
+    if kind == "normal":
+        return endpoint(lab.net.outside, "outside") + policy("ports", ingress=[*rules, *echo])
+    answers = [*from_ports("Allow", ALLOWED), *echo]
+    everything_else = endpoint(lab.net.outside, "outside", [EVERYTHING])
+    return everything_else + untracked("ports", ingress=[*rules, *echo], egress=answers)
+
+
+def no_echo(lab: GovernedGateway, kind: Class) -> str:
+    """Echo requests are denied by a rule for their type, everything else is allowed."""
+    rules = [
+        {"action": "Deny", "protocol": name, "icmp": {"type": number}}
+        for name, number in (("ICMP", 8), ("ICMPv6", 128))
+    ]
+    governed = endpoint(lab.net.outside, "outside", [EVERYTHING])
+    if kind == "untracked":
+        return governed + untracked("no-echo", ingress=rules)
+    return governed + policy("no-echo", ingress=[*rules, {"action": "Allow"}])
+
+
+def datagram(flow: Flow, payload: bytes) -> list[bytes]:
+    """A UDP datagram in pieces."""
+    whole = packets.udp((flow.source[0], 40000), flow.dialled, payload)
+    return packets.fragments(flow.source[0], flow.dialled[0], packets.UDP, whole)
+
+
+def receives(lab: GovernedGateway, family: int, port: int, pieces: list[bytes], payload: bytes) -> bool:
+    """Whether a socket of the host receives the datagram that the client sends in these pieces."""
+    with lab.net.host.entered():
+        server = opened("udp", (address(lab.net.outside, family), port))
+    with server:
+        packets.send(lab.net.client, lab.net.outside, *pieces)
+        server.settimeout(flows.SILENCE)
+        try:
+            return server.recv(4096) == payload
+        except TimeoutError:
+            return False
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("kind", ["untracked", "normal"])
+def test_a_datagram_in_pieces_is_judged_by_its_ports(lab: GovernedGateway, kind: Class, order: str) -> None:
+    lab.apply(ports(lab, kind))
+    for family in FAMILIES:
+        for port in (ALLOWED, DENIED):
+            payload = secrets.token_bytes(200)
+            pieces = ORDERS[order](datagram(lab.net.inward("udp", port, family), payload))
+            assert len(pieces) == 4
+            assert receives(lab, family, port, pieces, payload) == (port == ALLOWED), (family, port)
+
+
+@pytest.mark.parametrize("kind", ["untracked", "normal"])
+def test_pieces_without_the_first_are_of_no_use(lab: GovernedGateway, kind: Class) -> None:
+    """They may pass XDP, which can not know their ports; no datagram comes of them, allowed or not."""
+    lab.apply(ports(lab, kind))
+    for family in FAMILIES:
+        payload = secrets.token_bytes(200)
+        pieces = datagram(lab.net.inward("udp", ALLOWED, family), payload)
+        assert not receives(lab, family, ALLOWED, pieces[1:], payload)
+        assert receives(lab, family, ALLOWED, pieces[:1], payload)  # with the others it is whole
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("kind", ["untracked", "normal"])
+def test_an_echo_in_pieces_is_judged_by_its_type(lab: GovernedGateway, kind: Class, order: str) -> None:
+    for manifest, answered in ((ports(lab, kind), True), (no_echo(lab, kind), False)):
+        lab.apply(manifest)
+        for family in FAMILIES:
+            source, target = (address(end, family) for end in (lab.net.client, lab.net.outside))
+            protocol = packets.ICMP if family == 4 else packets.ICMPV6
+            payload = secrets.token_bytes(200)
+            pieces = packets.fragments(source, target, protocol, packets.echo(source, target, payload))
+            assert _is_echoed(lab, source, ORDERS[order](pieces), payload) == answered, family
+
+
+def _is_echoed(lab: GovernedGateway, source: str, pieces: list[bytes], payload: bytes) -> bool:
+    family, protocol = (socket.AF_INET6, packets.ICMPV6) if ":" in source else (socket.AF_INET, packets.ICMP)
+    with lab.net.client.namespace.entered():
+        client = socket.socket(family, socket.SOCK_RAW, protocol)
+    with client:
+        client.bind((source, 0))
+        client.settimeout(flows.SILENCE)
+        packets.send(lab.net.client, lab.net.outside, *pieces)
+        try:
+            while not client.recv(4096).endswith(payload):
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_large_datagram_of_a_real_socket(either_lab: GovernedGateway, family: int) -> None:
+    """The client's kernel makes the pieces, of the size of the cable."""
+    lab = either_lab
+    lab.apply(ports(lab, "normal"))
+    for port in (ALLOWED, DENIED):
+        flow = lab.net.inward("udp", port, family)
+        payload = secrets.token_bytes(8000)
+        with flow.client.entered():
+            client = opened("udp", flow.source)
+        with flow.server.entered():
+            server = opened("udp", flow.served)
+        with client, server:
+            server.settimeout(flows.PATIENCE if port == ALLOWED else flows.SILENCE)
+            client.sendto(payload, flow.dialled)
+            if port == DENIED:
+                with pytest.raises(TimeoutError):
+                    server.recv(16384)
+            else:
+                assert server.recv(16384) == payload

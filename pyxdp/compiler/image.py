@@ -73,7 +73,9 @@ def build_image(rulesets: Rulesets, counters: Mapping[int, int], endpoint_number
         counters: counter index of every identity in ``rulesets``.
         endpoint_numbers: endpoint number of every interface in ``rulesets``.
     """
-    classes = _classes([rule.match for one in rulesets.endpoints for part in one.rulesets for rule in part.rules])
+    # Interfaces of one host endpoint share their lists of rules; hashing those again and again would take seconds.
+    lists = {id(part.rules): part.rules for one in rulesets.endpoints for part in one.rulesets}
+    classes = _classes([rule.match for rules in lists.values() for rule in rules])
     pages = PageBuilder()
     pages.place(Page.IPV4, 32, classes.address.ipv4)
     pages.place(Page.SERVICE, 19, classes.service.pieces)
@@ -121,12 +123,20 @@ class _RulesetTables:
         self._classes = classes
         self._counters = counters
         self._known: dict[tuple[Direction, tuple[CompiledRule, ...]], abi.Ruleset] = {}
+        self._by_object: dict[tuple[Direction, int], abi.Ruleset] = {}
 
     def add(self, ruleset: Ruleset) -> abi.Ruleset:
+        key = ruleset.direction, id(ruleset.rules)
+        record = self._by_object.get(key)
+        if record is None:
+            record = self._by_object[key] = self._distinct(ruleset)
+        return record._replace(flags=ruleset.flags)
+
+    def _distinct(self, ruleset: Ruleset) -> abi.Ruleset:
         key = ruleset.direction, ruleset.rules
         if key not in self._known:
             self._known[key] = self._append(ruleset)
-        return self._known[key]._replace(flags=ruleset.flags)
+        return self._known[key]
 
     def _append(self, ruleset: Ruleset) -> abi.Ruleset:
         rule_base = len(self.rules)

@@ -96,6 +96,7 @@ class _Compiler:
     def __init__(self, effective: EffectivePolicy) -> None:
         self.known = KnownRules()
         self._effective = effective
+        self._lists: dict[tuple[str, _Hook], tuple[CompiledRule, ...]] = {}
         self._failsafes = {
             (direction, mirrored): failsafe_rules(effective, direction, mirrored=mirrored)
             for direction in Direction
@@ -108,6 +109,14 @@ class _Compiler:
         return EndpointRulesets(endpoint.interface.name, endpoint.name, tuple(rulesets))
 
     def _ruleset(self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction) -> Ruleset:
+        key = endpoint.name, (policy_class, direction)
+        if key not in self._lists:  # all interfaces of a host endpoint have the same policy
+            self._lists[key] = self._rules(endpoint, policy_class, direction)
+        return Ruleset(policy_class, direction, self._lists[key], self._flags(endpoint, policy_class, direction))
+
+    def _rules(
+        self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction
+    ) -> tuple[CompiledRule, ...]:
         rules = RuleSequence(self.known)
         if policy_class is not PolicyClass.FORWARD:
             rules.failsafes(self._failsafes[direction, policy_class is PolicyClass.UNTRACKED])
@@ -119,7 +128,7 @@ class _Compiler:
             rules.block(_enforced(tier), end=end_of_tier(tier.name, direction) if denies else None)
         _end(rules, endpoint, policy_class, direction)
         rules.check_capacity(f"{endpoint.interface.name} {policy_class.name.lower()} {direction.name.lower()}")
-        return Ruleset(policy_class, direction, tuple(rules.rules), self._flags(endpoint, policy_class, direction))
+        return tuple(rules.rules)
 
     def _flags(self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction) -> int:
         """Return what XDP may do.

@@ -1,0 +1,76 @@
+"""Policies that had no part in a verdict, and why: often the answer to what somebody really asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyxdp.evaluator import Direction, Evaluation, Path, PolicyClass
+from pyxdp.evaluator.composition import CLASSES
+from pyxdp.evaluator.membership import policy_selects
+from pyxdp.evaluator.tiers import policy_classes
+from pyxdp.explanation.origins import title_of
+from pyxdp.explanation.values import Bystander
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyxdp.model import GlobalNetworkPolicy, Resources
+
+
+def find_bystanders(
+    resources: Resources, labels: Mapping[str, str], direction: Direction, path: Path, evaluation: Evaluation
+) -> Iterator[Bystander]:
+    """Go through the policies that no class asked.
+
+    Args:
+        resources: all of them.
+        labels: of the host endpoint, inherited ones included.
+        direction: of the packet.
+        path: of the packet.
+        evaluation: its outcome.
+    """
+    asked = {(step.rule.kind, step.rule.policy) for result in evaluation.classes for step in result.trace}
+    for policy in resources.globalNetworkPolicies:
+        why = _why_not_asked(policy, labels, direction, path, evaluation)
+        if why and ("GlobalNetworkPolicy", policy.metadata.name) not in asked:
+            yield Bystander(
+                kind="GlobalNetworkPolicy", name=policy.metadata.name, origin=policy.metadata.origin, why=why
+            )
+    for staged in resources.stagedGlobalNetworkPolicies:
+        kind, _, name = title_of(staged).partition("/")
+        yield Bystander(kind=kind, name=name, origin=staged.metadata.origin, why="staged: never enforced")
+    for namespaced in resources.networkPolicies:
+        kind, _, name = title_of(namespaced).partition("/")
+        yield Bystander(kind=kind, name=name, origin=namespaced.metadata.origin, why="never applies to a host endpoint")
+
+
+def _why_not_asked(
+    policy: GlobalNetworkPolicy, labels: Mapping[str, str], direction: Direction, path: Path, evaluation: Evaluation
+) -> str:
+    if not policy_selects(policy, labels):
+        return f"its selector does not select the endpoint: {_selectors(policy)}"
+    if direction not in policy.types:
+        return f"it has no type {direction.value}"
+    if not policy_classes(policy) & set(CLASSES[direction, path]):
+        return _wrong_class(policy, path)
+    if not policy_classes(policy) & {result.policy_class for result in evaluation.classes}:
+        return f"the {evaluation.deciding.policy_class.value} class decided before it was asked"
+    if not (policy.ingress if direction is Direction.INGRESS else policy.egress):
+        return ""  # it was asked and has nothing to say
+    return "another rule of the tier, or something before the tiers, decided first"
+
+
+def _selectors(policy: GlobalNetworkPolicy) -> str:
+    written = {
+        "": policy.selector,
+        "namespaceSelector ": policy.namespaceSelector,
+        "serviceAccountSelector ": policy.serviceAccountSelector,
+    }
+    return ", ".join(f"{name}{text}" for name, text in written.items() if text)
+
+
+def _wrong_class(policy: GlobalNetworkPolicy, path: Path) -> str:
+    if path is Path.FORWARD and policy_classes(policy) == {PolicyClass.NORMAL}:
+        return "the packet is forwarded, and applyOnForward is not set"
+    classes = ", ".join(sorted(it.value for it in policy_classes(policy)))
+    return f"its class ({classes}) has no part in what goes this way"

@@ -1,0 +1,98 @@
+"""Where a packet is asked about: an interface of this machine, or one that stands in for a host endpoint's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.errors import UnknownEndpointError
+from pyxdp.evaluator import Direction, Evaluator, Governance
+from pyxdp.evaluator.endpoint import WILDCARD
+from pyxdp.net import Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyxdp.model import HostEndpoint, Resources
+    from pyxdp.net import Address, Packet
+
+#: Names for interfaces that no host endpoint names; the first one that is free is taken.
+_STAND_INS: Final = ("eth", "ens", "any")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """An interface of a node, where any number of packets can be asked about.
+
+    Attributes:
+        resources: of the whole cluster.
+        node: name of the host.
+        interfaces: all of the host's.
+        interface: name of the one in question.
+    """
+
+    resources: Resources
+    node: str
+    interfaces: tuple[Interface, ...]
+    interface: str
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """The node's policy, ready for packets."""
+        return Evaluator(self.resources, node=self.node, interfaces=self.interfaces)
+
+    @cached_property
+    def governance(self) -> Governance | None:
+        """The host endpoint that governs here; UnknownInterfaceError if ``interface`` is not among ``interfaces``."""
+        return self.evaluator.governance(self.interface)
+
+    def direction_of(self, packet: Packet) -> Direction:
+        """Tell a packet's direction by the addresses known to be this host's; ingress if they do not tell."""
+        own = {address for it in self.interfaces for address in it.addresses}
+        if self.governance:
+            own.update(self.governance.endpoint.expectedIPs)
+        return Direction.EGRESS if packet.source in own and packet.destination not in own else Direction.INGRESS
+
+
+def place_of(resources: Resources, name: str) -> Place:
+    """Return the place of a host endpoint as its resource describes it; no machine is looked at.
+
+    An endpoint that names its interface is there, with its expected addresses. One with addresses only, and a ``*``
+    endpoint, get an interface that no other endpoint of the node names.
+
+    Raises:
+        UnknownEndpointError: there is no such host endpoint.
+    """
+    endpoint = next((it for it in resources.hostEndpoints if it.metadata.name == name), None)
+    if endpoint is None:
+        raise UnknownEndpointError(name, known=[it.metadata.name for it in resources.hostEndpoints])
+    taken = {it.interfaceName for it in resources.hostEndpoints if it.node == endpoint.node}
+    interface = endpoint.interfaceName
+    if interface in ("", WILDCARD):
+        interface = next(free for free in _free_names() if free not in taken)
+    return Place(
+        resources=resources,
+        node=endpoint.node,
+        interfaces=(Interface(interface, 1, _addresses(resources, endpoint)),),
+        interface=interface,
+    )
+
+
+def _free_names() -> Iterator[str]:
+    number = 0
+    while True:
+        yield from (f"{prefix}{number}" for prefix in _STAND_INS)
+        number += 1
+
+
+def _addresses(resources: Resources, endpoint: HostEndpoint) -> tuple[Address, ...]:
+    """All addresses that endpoints of the same interface expect; those of a ``*`` endpoint are no interface's."""
+    if endpoint.interfaceName == WILDCARD:
+        return ()
+    if not endpoint.interfaceName:
+        return endpoint.expectedIPs
+    same = [
+        it for it in resources.hostEndpoints if (it.node, it.interfaceName) == (endpoint.node, endpoint.interfaceName)
+    ]
+    return tuple(dict.fromkeys(address for it in same for address in it.expectedIPs))

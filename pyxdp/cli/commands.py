@@ -98,6 +98,7 @@ _COMMANDS: Final = {
     "apply": "apply",
     "status": "status",
     "delete": "delete",
+    "explain": "explain",
     "compile": "compile",
     "log": "log",
     "version": "version",
@@ -195,6 +196,8 @@ def command(*options: Callable[[Any], Any], name: str) -> Callable[[Callable[...
 
 #: Options of commands that read manifests.
 MANIFESTS: Final[tuple[Any, ...]] = (_paths, _files)
+#: The same for commands whose arguments are something else.
+FILES: Final[tuple[Any, ...]] = (_files,)
 #: Options of commands that read what is in the kernel.
 KERNEL: Final[tuple[Any, ...]] = (_bpffs, _iptables)
 #: Options of commands that change it.

@@ -32,6 +32,11 @@ class Output:
         self.as_json = as_json
         self.closed = False
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people read it as it comes, in colours."""
+        return sys.stdout.isatty()
+
     def line(self, text: str = "") -> None:
         """Print a line for people."""
         if not self.as_json:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.compiler.intervals import Intervals, complement, intersection, union
-from pyxdp.compiler.service import LAST_PORT, PROTOCOLS, fragment_keys, service_keys, space
+from pyxdp.compiler.service import KEYS, LAST_PORT, PROTOCOLS, fragment_keys, service_keys, space
 from pyxdp.net.addresses import host_network
 from pyxdp.net.values import PORT_PROTOCOLS, Family
 from pyxdp.resolver import AddressSet, Direction
@@ -111,7 +111,12 @@ def _conjunctions(
 def _services(
     protocols: frozenset[int], ports: Intervals | None, icmp: IcmpMatch | None, not_icmp: IcmpMatch | None
 ) -> tuple[tuple[Intervals, bool], ...]:
-    """Return service keys, apart for protocols that are accepted whatever their ports, and for the others."""
+    """Return service keys, apart for protocols that are accepted whatever their ports, and for the others.
+
+    Any protocol at all is every key, also those that no packet has: a field that no rule restricts is not looked up.
+    """
+    if protocols == PROTOCOLS and ports is None and icmp is None and not_icmp is None:
+        return ((((0, KEYS - 1),), True),)
     groups: dict[bool, list[int]] = {True: [], False: []}
     for protocol in sorted(protocols):
         keys = service_keys((protocol,), ports, icmp, not_icmp)

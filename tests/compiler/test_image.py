@@ -105,6 +105,11 @@ def test_field_that_restricts_nothing_has_one_row() -> None:
         assert reader.row(ruleset, field, 7) == (0, 0b11)
 
 
+def test_rule_for_everything_restricts_nothing() -> None:
+    image = compile_policy(effective(tier("t", policy("p", rule(LOG), rule(DENY)))))
+    assert Reader(image).ruleset("eth0", Direction.INGRESS).fields == 0
+
+
 def test_rules_keep_their_verdicts_flags_counters_and_jumps() -> None:
     compiled = compile_rulesets(effective(tier("t", policy("p", rule(LOG, 1), rule(DENY, 2)))))
     counters = {identity: 100 + number for number, identity in enumerate(compiled.identities)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.lab.flows import Flow
@@ -93,3 +93,23 @@ def gateway() -> Iterator[Gateway]:
                 for hop in (router.ipv4, router.ipv6):
                     ip.route("add", dst="default", gateway=hop, oif=end.ifindex)
         yield made
+
+
+@contextmanager
+def vlan(left: Interface, right: Interface) -> Iterator[tuple[Interface, Interface]]:
+    """VLAN 100 on a cable, with addresses like those of :func:`tests.lab.network.connect`: the sub-interfaces."""
+    ends = (1, left), (2, right)
+    try:
+        for number, end in ends:
+            run = end.namespace.run
+            run("ip", "link", "add", "link", end.name, "name", "tag", "type", "vlan", "id", "100")
+            run("ip", "address", "add", f"10.77.100.{number}/24", "dev", "tag")
+            run("ip", "address", "add", f"fd77:100::{number}/64", "dev", "tag")
+            run("ip", "link", "set", "tag", "up")
+        near, far = (
+            replace(end, name="tag", ipv4=f"10.77.100.{number}", ipv6=f"fd77:100::{number}") for number, end in ends
+        )
+        yield near, far
+    finally:
+        for _, end in ends:
+            end.namespace.run("ip", "link", "del", "tag", check=False)

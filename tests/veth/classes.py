@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyxdp.dataplane import Dataplane
+from tests.lab import flows, packets
 from tests.lab.gateway import Gateway, gateway
 from tests.veth.host import NODE, Host
 
@@ -35,11 +36,14 @@ class GovernedGateway:
     Attributes:
         net: the three machines.
         variant: of the host's iptables, for pyxdp's rules and for the tests' own.
+        early_drop: whether the host may drop at XDP what a later hook would drop.
     """
 
     def __init__(self, net: Gateway, bpffs: Path, variant: Variant) -> None:
         self.net = net
         self.variant = variant
+        self.early_drop = True
+        self._bpffs = bpffs
         self._host = Host(net.outside, net.client, bpffs, variant)
 
     def apply(self, *documents: str) -> None:
@@ -50,6 +54,9 @@ class GovernedGateway:
     def change(self, *documents: str) -> None:
         """Like :meth:`apply`, but connections live on."""
         self._host.apply("".join(documents))
+        if not self.early_drop:
+            slot = self._bpffs / "v1/maps/early"
+            self.net.host.run("bpftool", "map", "delete", "pinned", str(slot), "key", "0", "0", "0", "0")
 
     def count(self, reason: str, end: Interface, direction: str = "ingress") -> int:
         """How many packets of an interface had a reason."""
@@ -58,6 +65,18 @@ class GovernedGateway:
     def entries(self, port: int) -> list[str]:
         """Entries of the host's conntrack with a port."""
         return self._host.conntrack(port)
+
+    def receives(self, place: tuple[str, int], *pieces: bytes) -> bool:
+        """Whether a UDP socket of the host gets a datagram when the client sends these packets."""
+        with self.net.host.entered():
+            server = flows.opened("udp", place)
+        with server:
+            packets.send(self.net.client, self.net.outside, *pieces)
+            server.settimeout(flows.SILENCE)
+            try:
+                return bool(server.recv(4096))
+            except TimeoutError:
+                return False
 
     @contextmanager
     def rule(self, table: str, chain: str, *words: str, family: int = 4) -> Iterator[None]:

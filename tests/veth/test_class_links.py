@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lab.flows import ANSWERED, SILENT, expect
-from tests.lab.gateway import flow
+from tests.lab.gateway import flow, vlan
 from tests.lab.waiting import wait_until
 from tests.veth.classes import EVERYTHING, GovernedGateway, echo_requests, endpoint, policy, to_ports, untracked
 
@@ -86,30 +85,10 @@ def _received(client: socket.socket) -> bool:
         return False
 
 
-@contextmanager
-def vlan(lab: GovernedGateway) -> Iterator[tuple[Interface, Interface]]:
-    """VLAN 100 on the cable between client and host: the sub-interfaces of both."""
-    ends = (1, lab.net.client), (2, lab.net.outside)
-    try:
-        for number, end in ends:
-            run = end.namespace.run
-            run("ip", "link", "add", "link", end.name, "name", "tag", "type", "vlan", "id", "100")
-            run("ip", "address", "add", f"10.77.100.{number}/24", "dev", "tag")
-            run("ip", "address", "add", f"fd77:100::{number}/64", "dev", "tag")
-            run("ip", "link", "set", "tag", "up")
-        client, host = (
-            replace(end, name="tag", ipv4=f"10.77.100.{number}", ipv6=f"fd77:100::{number}") for number, end in ends
-        )
-        yield client, host
-    finally:
-        for _, end in ends:
-            end.namespace.run("ip", "link", "del", "tag", check=False)
-
-
 @pytest.mark.parametrize("parent_allows", [False, True])
 def test_a_vlan_has_the_policy_of_its_own_endpoint(either_lab: GovernedGateway, *, parent_allows: bool) -> None:
     lab, net = either_lab, either_lab.net
-    with vlan(lab) as tags:
+    with vlan(net.client, net.outside) as tags:
         allowed, denied = (net.outside, tags[1]) if parent_allows else (tags[1], net.outside)
         web = policy("web", selector="side == 'allowed'", ingress=to_ports("Allow", 8080))
         lab.apply(endpoint(allowed, "allowed"), endpoint(denied, "denied"), web)
@@ -122,7 +101,7 @@ def test_a_vlan_has_the_policy_of_its_own_endpoint(either_lab: GovernedGateway, 
 
 def test_a_vlan_without_an_endpoint_is_left_alone(lab: GovernedGateway) -> None:
     net = lab.net
-    with vlan(lab) as tags:
+    with vlan(net.client, net.outside) as tags:
         lab.apply(endpoint(net.outside, "outside"))
         expect(
             {net.inward("tcp", 8080, family): SILENT for family in (4, 6)}
@@ -133,7 +112,7 @@ def test_a_vlan_without_an_endpoint_is_left_alone(lab: GovernedGateway) -> None:
 def test_untracked_policy_tells_a_vlan_from_its_parent(either_lab: GovernedGateway) -> None:
     """A veth, like a card with VLAN offload, hides tags from XDP: the raw table must decide."""
     lab, net = either_lab, either_lab.net
-    with vlan(lab) as tags:
+    with vlan(net.client, net.outside) as tags:
         deny = untracked("no", selector="side == 'outside'", ingress=to_ports("Deny", 8080))
         lab.apply(endpoint(net.outside, "outside", [EVERYTHING]), endpoint(tags[1], "tag", [EVERYTHING]), deny)
         expect(

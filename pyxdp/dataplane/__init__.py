@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pyxdp.dataplane.dataplane import Dataplane, Report
 from pyxdp.dataplane.execution import Step
-from pyxdp.dataplane.status import Attachment, EndpointStatus, RuleStatus, Status
+from pyxdp.dataplane.status import Attachment, EarlyDrop, EndpointStatus, RuleStatus, Status
 
-__all__ = ["Attachment", "Dataplane", "EndpointStatus", "Report", "RuleStatus", "Status", "Step"]
+__all__ = ["Attachment", "Dataplane", "EarlyDrop", "EndpointStatus", "Report", "RuleStatus", "Status", "Step"]

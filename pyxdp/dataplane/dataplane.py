@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink, planner
 from pyxdp.abi import Limit
-from pyxdp.compiler import build_image, compile_rulesets
-from pyxdp.dataplane import bpffs
+from pyxdp.compiler import MapImage, build_image, compile_rulesets
+from pyxdp.dataplane import bpffs, early
 from pyxdp.dataplane.code import Code
 from pyxdp.dataplane.execution import Execution, Step
 from pyxdp.dataplane.layout import Layout
 from pyxdp.dataplane.preflight import check_interfaces, check_machine, check_plan
-from pyxdp.dataplane.reading import own_links, own_rules, read_state
+from pyxdp.dataplane.reading import own_links, read_state
+from pyxdp.dataplane.rules import read_tables
 from pyxdp.dataplane.status import Attachment, Status, read_attachments, read_status
-from pyxdp.xtables import Iptables
+from pyxdp.net import HookSettings
+from pyxdp.xtables import Iptables, is_pattern
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from pyxdp.compiler import MapImage
-    from pyxdp.resolver import EffectiveEndpoint, EffectivePolicy
+    from pyxdp.resolver import EffectivePolicy
+    from pyxdp.xtables import Tables
 
 #: Identities that one image can have; the maps for them grow with their number.
 _MAX_COUNTERS: Final = 1 << 20
@@ -50,7 +52,7 @@ class Report:
 
 
 class Dataplane:
-    """The pins below one bpffs, and the XDP links and raw-table rules of this thread's network namespace.
+    """The pins below one bpffs, and the XDP links and iptables rules of this thread's network namespace.
 
     Nothing is kept between calls: every one reads back what the kernel holds. Methods that change something take a
     lock, so that two processes never do at once.
@@ -92,7 +94,7 @@ class Dataplane:
             OperatorError: it is damaged, or belongs to another network namespace.
             BpfError: it can not be read.
         """
-        return read_state(self._layout, self._iptables, netlink.devices())
+        return read_state(self._layout, read_tables(self._layout, self._iptables), netlink.devices())
 
     def apply(
         self,
@@ -122,17 +124,18 @@ class Dataplane:
         with self._lock():
             with clock("read"):
                 devices = {device.interface.name: device for device in netlink.devices()}
-                state = read_state(self._layout, self._iptables, devices.values())
+                tables = read_tables(self._layout, self._iptables)
+                state = read_state(self._layout, tables, devices.values())
             with clock("compile"):
-                check_interfaces((endpoint.interface for endpoint in policy.endpoints), devices)
+                check_interfaces((it.interface for it in policy.endpoints if not it.workloads), devices)
                 image = _compiled(policy, state, {name: it.interface.index for name, it in devices.items()})
             with clock("plan"):
-                plan = planner.plan(state, self._target(image, policy.endpoints))
+                plan = planner.plan(state, self._target(image, policy, state))
             with clock("check"):
                 check_plan(plan, state, devices, self._iptables)
             with clock("execute"):
                 if not dry_run:
-                    self._execute(plan, state, on_progress)
+                    self._execute(plan, state, tables, on_progress)
             attached = () if dry_run else read_attachments(self._layout)
         return Report(plan, attached, clock.seconds, dry_run=dry_run)
 
@@ -147,11 +150,12 @@ class Dataplane:
             PyxdpError: something can not be removed; call again.
         """
         with self._lock():
-            tables = own_rules(self._layout, self._iptables)
+            tables = read_tables(self._layout, self._iptables)
+            ours = [table for table, there in tables.items() if not there.empty]
             links = own_links(self._layout, netlink.devices())
-            plan = planner.plan_removal(tables, links, pins=self._layout.base.exists())
+            plan = planner.plan_removal(ours, links, pins=self._layout.base.exists())
             if not dry_run:
-                self._execute(plan, planner.State(), on_progress)
+                self._execute(plan, planner.State(), tables, on_progress)
         return plan
 
     def status(self) -> Status:
@@ -162,7 +166,9 @@ class Dataplane:
             BpfError: it can not be read.
         """
         state = self.read()
-        return read_status(self._layout, state, self._unchanged(state))
+        settings = _settings(state)
+        obstacle = early.obstacle(self._code, settings, state.tracking)
+        return read_status(self._layout, state, self._unchanged(state), settings, obstacle)
 
     def _unchanged(self, state: planner.State) -> planner.Plan:
         """What applying the policy in force once more would do."""
@@ -170,45 +176,53 @@ class Dataplane:
             return planner.plan_removal(state.rules, state.links, pins=self._layout.base.exists())
         indexes = {interface.name: interface.index for interface in netlink.interfaces()}
         governed = {
-            name: planner.Governed(number, indexes[name], state.endpoints[number].name)
+            name: planner.Governed(number, indexes.get(name, 0), state.endpoints[number].name)
             for name, number in planner.known_numbers(state, indexes).items()
-            if name in indexes
+            if name in indexes or is_pattern(name)
         }
-        header = state.slots[state.active]
-        target = planner.Target(
-            build=self._code.build,
-            tables=state.tables,
-            digest=header.digest,
-            names=state.names,
-            interfaces=governed,
-            raw_tables=self._raw_tables() if governed else (),
-        )
-        return planner.plan(state, target)
+        image = MapImage(state.tables, state.names)
+        target = self._wanted(image, governed, state, _settings(state))
+        return planner.plan(state, replace(target, digest=state.slots[state.active].digest))
 
-    def _target(self, image: MapImage, endpoints: Iterable[EffectiveEndpoint]) -> planner.Target:
+    def _target(self, image: MapImage, policy: EffectivePolicy, state: planner.State) -> planner.Target:
         governed = {
             it.interface.name: planner.Governed(image.endpoints[it.interface.name], it.interface.index, it.name)
-            for it in endpoints
+            for it in policy.endpoints
         }
+        return self._wanted(image, governed, state, policy.actions)
+
+    def _wanted(
+        self,
+        image: MapImage,
+        governed: Mapping[str, planner.Governed],
+        state: planner.State,
+        settings: HookSettings,
+    ) -> planner.Target:
+        every = tuple(planner.TableSet(self._iptables.variant, family) for family in self._iptables.families)
         return planner.Target(
             build=self._code.build,
             tables=image.tables,
             digest=image.digest,
             names=image.names,
             interfaces=governed,
-            raw_tables=self._raw_tables() if governed else (),
+            table_sets=every if governed else (),
+            settings=settings,
+            early=not early.obstacle(self._code, settings, state.tracking),
             applied_ns=time.time_ns(),
         )
-
-    def _raw_tables(self) -> tuple[planner.RawTable, ...]:
-        return tuple(planner.RawTable(self._iptables.variant, family) for family in self._iptables.families)
 
     @cached_property
     def _code(self) -> Code:
         return Code.shipped(self._log_per_second)
 
-    def _execute(self, plan: planner.Plan, state: planner.State, on_progress: Callable[[Step], None]) -> None:
-        Execution(self._layout, self._iptables, self._code, state).run(plan, on_progress)
+    def _execute(
+        self,
+        plan: planner.Plan,
+        state: planner.State,
+        tables: Mapping[planner.TableSet, Tables],
+        on_progress: Callable[[Step], None],
+    ) -> None:
+        Execution(self._layout, self._iptables, self._code, state, tables).run(plan, on_progress)
 
     def _lock(self) -> AbstractContextManager[None]:
         return bpffs.exclusive(self._layout.bpffs, self._lock_timeout, self._on_wait)
@@ -227,6 +241,12 @@ class _Clock:
             yield
         finally:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - begin
+
+
+def _settings(state: planner.State) -> HookSettings:
+    """The settings in force: those of rules that nobody damaged, if there are any."""
+    ordered = sorted(state.rules.values(), key=lambda rules: not rules.intact)
+    return ordered[0].settings if ordered else HookSettings()
 
 
 def _compiled(policy: EffectivePolicy, state: planner.State, ifindexes: Mapping[str, int]) -> MapImage:

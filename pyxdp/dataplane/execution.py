@@ -11,7 +11,9 @@ from pyxdp.dataplane.attempt import Attempt, WayBack
 from pyxdp.dataplane.bpffs import remove_empty, remove_tree
 from pyxdp.dataplane.hooks import Hooks
 from pyxdp.dataplane.objects import Objects
+from pyxdp.dataplane.programs import Programs
 from pyxdp.dataplane.records import Records
+from pyxdp.dataplane.rules import Rules
 from pyxdp.errors import PyxdpError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyxdp.dataplane.code import Code
     from pyxdp.dataplane.layout import Layout
-    from pyxdp.xtables import Iptables
+    from pyxdp.xtables import Iptables, Tables
 
 #: What can not be undone, and comes when there is nothing left to go back for.
 _CLEAN_UP: Final = (
@@ -54,24 +56,33 @@ class Step:
 class Execution:
     """One run of one plan."""
 
-    def __init__(self, layout: Layout, iptables: Iptables, code: Code, state: planner.State) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        iptables: Iptables,
+        code: Code,
+        state: planner.State,
+        tables: Mapping[planner.TableSet, Tables],
+    ) -> None:
         self._layout = layout
-        self._iptables = iptables
         self._objects = Objects(layout, code)
+        self._programs = Programs(layout, code)
         self._hooks = Hooks(layout)
-        self._rules = dict(state.rules)
+        self._rules = Rules(layout, iptables, state.rules, tables)
         self._records = Records(layout, state.current)
         self._way_back = WayBack()
         self._carry_out: Mapping[type, Callable[[Any, Attempt], None]] = {
             planner.CreateObject: self._create,
             planner.CopyMaps: self._objects.copy,
             planner.WriteEndpoints: self._records.write_endpoints,
-            planner.LoadPrograms: self._objects.load,
+            planner.LoadPrograms: self._programs.load,
+            planner.FillEarly: self._programs.fill_early,
+            planner.EmptyEarly: self._programs.empty_early,
             planner.AttachXdp: lambda operation, attempt: self._hooks.attach(operation, self._records, attempt),
             planner.RenameLink: self._hooks.rename,
             planner.MoveLink: self._hooks.move,
-            planner.UpdateRules: self._update_rules,
-            planner.RemoveRules: self._remove_rules,
+            planner.UpdateRules: self._rules.update,
+            planner.RemoveRules: self._rules.remove,
             planner.PointPrograms: self._objects.point_programs,
             planner.PointMaps: self._objects.point_maps,
             planner.WriteNames: self._records.write_names,
@@ -122,25 +133,6 @@ class Execution:
     def _switch(self, operation: planner.Switch) -> None:
         self._records.switch(operation)
         self._way_back.give_up()
-
-    def _update_rules(self, operation: planner.UpdateRules, attempt: Attempt) -> None:
-        self._write_rules(operation.table, operation.programs)
-        attempt.on_failure(lambda: self._restore_rules(operation.table))
-
-    def _remove_rules(self, operation: planner.RemoveRules, attempt: Attempt) -> None:
-        self._iptables.remove(operation.table.family, operation.table.variant)
-        attempt.on_failure(lambda: self._restore_rules(operation.table))
-
-    def _restore_rules(self, table: planner.RawTable) -> None:
-        before = self._rules.get(table)
-        if before and before.programs:
-            self._write_rules(table, before.programs)
-        else:
-            self._iptables.remove(table.family, table.variant)
-
-    def _write_rules(self, table: planner.RawTable, programs: Mapping[str, planner.Instance]) -> None:
-        folders = {name: str(self._layout.programs(it)) for name, it in programs.items()}
-        self._iptables.write(table.family, folders, table.variant)
 
     def _remove_pins(self) -> None:
         remove_tree(self._layout.base)

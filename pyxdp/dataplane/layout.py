@@ -5,6 +5,9 @@
     BPFFS/pyxdp/v1/maps -> objects/N/maps                        what people read
     BPFFS/pyxdp/v1/objects/N/maps/NAME                           map pyxdp_NAME
     BPFFS/pyxdp/v1/objects/N/programs/E/NAME                     xdp, in_allow, ... loaded for endpoint number E
+    BPFFS/pyxdp/v1/objects/N/answer                              the program that answers the questions of all of them
+    BPFFS/pyxdp/v1/objects/N/early                               the program for early drop, where the kernel loads it
+    BPFFS/pyxdp/v1/objects/N/early-refused-ERRNO/                the kernel does not
     BPFFS/pyxdp/v1/objects/N/build-HASH/                         the object is complete, and made of this code
     BPFFS/pyxdp/v1/programs/IFACE -> ../objects/N/programs/E     what people read
     BPFFS/pyxdp/v1/links/IFACE                                   the XDP link
@@ -21,8 +24,31 @@ from typing import Final
 
 from pyxdp.planner import Instance
 
-#: In the order in which they are pinned.
-PROGRAMS: Final = ("xdp", "in_allow", "in_deny", "out_allow", "out_deny")
+#: What the rules ask, in the order in which they are pinned.
+FILTERS: Final = (
+    "ungoverned",
+    "in_allow",
+    "in_deny",
+    "in_untracked",
+    "out_allow",
+    "out_deny",
+    "out_untracked",
+    "prednat_allow",
+    "prednat_deny",
+    "local_in_deny",
+    "local_out_deny",
+    "local_dnat_deny",
+    "forward_in_allow",
+    "forward_in_deny",
+    "forward_out_allow",
+    "forward_out_deny",
+    "invalid_in",
+    "invalid_out",
+)
+#: Of an endpoint that is one interface.
+PROGRAMS: Final = ("xdp", *FILTERS)
+
+EARLY_REFUSED: Final = "early-refused-"
 
 _INSTANCE: Final = re.compile(r"(?:.*/)?objects/(\d+)/programs/(\d+)")
 _MAPS: Final = re.compile(r"objects/(\d+)/maps")
@@ -79,6 +105,18 @@ class Layout:
     def programs(self, instance: Instance) -> Path:
         """Folder of the programs loaded for one endpoint."""
         return self.object(instance.object) / "programs" / str(instance.endpoint)
+
+    def answer(self, number: int) -> Path:
+        """Pin of the program that answers the questions of an object's filters."""
+        return self.object(number) / "answer"
+
+    def early(self, number: int) -> Path:
+        """Pin of an object's program for early drop."""
+        return self.object(number) / "early"
+
+    def early_refused(self, number: int, error_number: int) -> Path:
+        """The mark of an object whose program for early drop the kernel does not load."""
+        return self.object(number) / f"{EARLY_REFUSED}{error_number}"
 
     def build(self, number: int, build: str) -> Path:
         """The mark of a complete object."""

@@ -71,7 +71,8 @@ def check_plan(plan: planner.Plan, state: planner.State, devices: Mapping[str, D
     attached = {link.ifindex: name for name, link in state.links.items()}
     for operation in plan.operations:
         if isinstance(operation, planner.UpdateRules | planner.RemoveRules):
-            iptables.command(operation.table.family, operation.table.variant)
+            for table in operation.tables:
+                iptables.command(table.family, table.variant)
         elif isinstance(operation, planner.AttachXdp):
             if operation.ifindex in attached:
                 message = f"{operation.interface} was {attached[operation.ifindex]}, whose name another interface has"

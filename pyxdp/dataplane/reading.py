@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pyxdp import planner, xtables
+from pyxdp import planner
 from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode, decode_array, sizeof
 from pyxdp.bpf import Link, LinkInfo, Map, Program
 from pyxdp.dataplane.bpffs import entries, target_of
-from pyxdp.dataplane.layout import PROGRAMS, instance_of, interface_name, object_of
-from pyxdp.dataplane.objects import half_of
+from pyxdp.dataplane.layout import EARLY_REFUSED, FILTERS, PROGRAMS, instance_of, interface_name, object_of
+from pyxdp.dataplane.programs import half_of
+from pyxdp.dataplane.rules import rules_of
 from pyxdp.errors import MapIncompatibleError, OperatorError
-from pyxdp.xtables import Variant
+from pyxdp.xtables import is_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from pyxdp.dataplane.layout import Layout
     from pyxdp.netlink import Device
-    from pyxdp.xtables import Iptables
+    from pyxdp.xtables import Tables
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
-_VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
 _BUILD: Final = "build-"
 #: Maps without which an object can not be read back.
 _MAPS: Final = {*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS, "control", "slots", "endpoints", "reasons"}
 
 
-def read_state(layout: Layout, iptables: Iptables, devices: Iterable[Device]) -> planner.State:
-    """Read everything.
+def read_state(layout: Layout, tables: Mapping[planner.TableSet, Tables], devices: Iterable[Device]) -> planner.State:
+    """Read everything else.
 
     Args:
         layout: where the pins are.
-        iptables: reads the rules.
+        tables: what iptables shows.
         devices: of this network namespace, as they are now.
 
     Raises:
@@ -49,14 +49,10 @@ def read_state(layout: Layout, iptables: Iptables, devices: Iterable[Device]) ->
         objects=objects,
         links=_links(layout, objects, devices),
         programs=_shown_programs(layout),
-        rules=_rules(layout, iptables),
+        rules=rules_of(layout, tables, objects),
+        tracking=tuple(sorted({rule for there in tables.values() for rule in there.tracking})),
     )
     return _with_policy(layout, outside, current) if current is not None else outside
-
-
-def raw_tables(iptables: Iptables) -> list[planner.RawTable]:
-    """Every raw table that could hold rules of ours."""
-    return [planner.RawTable(variant, family) for variant in _VARIANTS for family in iptables.families]
 
 
 def link_names(layout: Layout) -> list[str]:
@@ -74,9 +70,37 @@ def _object(folder: Path) -> planner.LoadedObject:
     marks = [entry.name.removeprefix(_BUILD) for entry in entries(folder) if entry.name.startswith(_BUILD)]
     if not marks or not {pin.name for pin in entries(folder / "maps")} >= _MAPS:
         return planner.LoadedObject("")
-    complete = (it for it in entries(folder / "programs") if {pin.name for pin in entries(it)} >= set(PROGRAMS))
-    endpoints = frozenset(int(it.name) for it in complete)
-    return planner.LoadedObject(marks[0], _capacities(folder / "maps"), endpoints)
+    return planner.LoadedObject(
+        marks[0],
+        _capacities(folder / "maps"),
+        endpoints=frozenset(_complete(folder)),
+        answers=_filled(folder / "maps/questions"),
+        early=_early(folder),
+    )
+
+
+def _complete(folder: Path) -> Iterator[int]:
+    """Endpoints with all programs that theirs should be: only interfaces have one for XDP."""
+    records = read_endpoints(folder / "maps")
+    for programs in entries(folder / "programs"):
+        record = records.get(int(programs.name))
+        wanted = FILTERS if record and is_pattern(record.interface) else PROGRAMS
+        if {pin.name for pin in entries(programs)}.issuperset(wanted):
+            yield int(programs.name)
+
+
+def _filled(pin: Path) -> bool:
+    """Whether a program array has its entry; code of earlier versions has none."""
+    if not pin.exists():
+        return False
+    with Map.from_pin(pin) as slot:
+        return slot.get(0) is not None
+
+
+def _early(folder: Path) -> planner.Early:
+    if any(entry.name.startswith(EARLY_REFUSED) for entry in entries(folder)):
+        return planner.Early.REFUSED
+    return planner.Early.ON if _filled(folder / "maps/early") else planner.Early.OFF
 
 
 def _capacities(maps: Path) -> dict[str, int]:
@@ -109,7 +133,7 @@ def _with_policy(layout: Layout, outside: planner.State, current: int) -> planne
 
 def read_endpoints(maps: Path) -> dict[int, Endpoint]:
     """Endpoint numbers in use, from a folder of maps."""
-    return {number: it for number, it in _used(maps / "endpoints", Endpoint).items() if it.ifindex}
+    return {number: it for number, it in _used(maps / "endpoints", Endpoint).items() if it.interface}
 
 
 def _records(pin: Path, struct: type[S]) -> list[S]:
@@ -159,45 +183,18 @@ def own_links(layout: Layout, devices: Iterable[Device]) -> dict[str, LinkInfo]:
     return links
 
 
-def own_rules(layout: Layout, iptables: Iptables) -> dict[planner.RawTable, xtables.RawTable]:
-    """Return every raw table that holds anything of pyxdp.
-
-    Raises:
-        OperatorError: its rules run programs that are pinned elsewhere. A network namespace has one set of chains, so
-            two bpffs can not share it.
-        XtablesError: there are pins, whose rules can not be seen because there is no iptables.
-    """
-    if layout.base.exists():
-        _ = iptables.variant
-    found = {table: iptables.read(table.family, table.variant) for table in raw_tables(iptables)}
-    for there in found.values():
-        for folder in map(Path, there.programs.values()):
-            if not folder.is_relative_to(layout.base) and folder.exists():
-                message = f"the raw table runs programs of another pyxdp: {folder}"
-                raise OperatorError(message, hint="name its bpffs with --bpffs, or use another network namespace")
-    return {table: there for table, there in found.items() if not there.empty}
-
-
 def _instances_by_program(layout: Layout, objects: Mapping[int, planner.LoadedObject]) -> dict[int, planner.Instance]:
     found = {}
     for number, loaded in objects.items():
         for endpoint in loaded.endpoints:
             instance = planner.Instance(number, endpoint)
-            with Program.from_pin(layout.programs(instance) / "xdp") as program:
-                found[program.info.id] = instance
+            pin = layout.programs(instance) / "xdp"
+            if pin.exists():
+                with Program.from_pin(pin) as program:
+                    found[program.info.id] = instance
     return found
 
 
 def _shown_programs(layout: Layout) -> dict[str, planner.Instance]:
     found = {interface_name(it.name): instance_of(target_of(it) or "") for it in entries(layout.shown_programs)}
     return {name: instance for name, instance in found.items() if instance}
-
-
-def _rules(layout: Layout, iptables: Iptables) -> dict[planner.RawTable, planner.Rules]:
-    found = {}
-    for table, there in own_rules(layout, iptables).items():
-        instances = {name: layout.instance_at(folder) for name, folder in there.programs.items()}
-        known = {name: instance for name, instance in instances.items() if instance}
-        intact = len(known) == len(instances) and there.holds(there.programs)
-        found[table] = planner.Rules(known, intact=intact)
-    return found

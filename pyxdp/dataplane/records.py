@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.abi import Endpoint, Limit, Slot, decode, encode, sizeof, zero
 from pyxdp.bpf import Map
-from pyxdp.dataplane.objects import half_of
+from pyxdp.dataplane.programs import half_of
 from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 from pyxdp import netlink, planner
 from pyxdp.abi import Direction, Limit, Reason
 from pyxdp.bpf import Link, Map
-from pyxdp.dataplane.bpffs import target_of
+from pyxdp.dataplane.bpffs import entries, target_of
 from pyxdp.dataplane.hooks import fallback_reason
-from pyxdp.dataplane.layout import object_of
+from pyxdp.dataplane.layout import EARLY_REFUSED, object_of
 from pyxdp.dataplane.reading import read_endpoints
+from pyxdp.net import HookSettings
+from pyxdp.xtables import entries_of, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,18 +50,20 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """One governed interface.
+    """One governed interface, or pattern of workload interfaces.
 
     Attributes:
         attachment: interface, HostEndpoint, XDP mode.
         number: endpoint number, as the maps use it.
-        ifindex: of the interface that it was attached to.
+        ifindex: of the interface that it was attached to; 0 for a pattern.
+        hooks: where its packets meet policy, in the order in which a packet comes by: ``XDP``, ``raw PREROUTING``, ...
         reasons: direction -> name of the reason (``DROP_POLICY``) -> packets; only those that occurred.
     """
 
     attachment: Attachment
     number: int
     ifindex: int
+    hooks: tuple[str, ...]
     reasons: Mapping[str, Mapping[str, int]]
 
 
@@ -91,6 +96,19 @@ class RuleStatus:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyDrop:
+    """Whether XDP drops early what the pre-DNAT and the normal class deny for certain.
+
+    Attributes:
+        on: it does.
+        reason: why not; empty when it does.
+    """
+
+    on: bool = False
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The whole dataplane.
@@ -103,7 +121,9 @@ class Status:
         active: the slot in force.
         endpoints: sorted by interface.
         rules: sorted by counter.
-        raw_tables: raw tables with our rules -> the interfaces that they name.
+        tables: sets of tables with our rules -> the interfaces that they name.
+        settings: that the rules were made by.
+        early_drop: whether it is on.
         drift: what an apply of the same policy would do; empty when everything is as it should be.
     """
 
@@ -114,24 +134,30 @@ class Status:
     active: int = 0
     endpoints: tuple[EndpointStatus, ...] = ()
     rules: tuple[RuleStatus, ...] = ()
-    raw_tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    settings: HookSettings = field(default=HookSettings())
+    early_drop: EarlyDrop = field(default=EarlyDrop())
     drift: planner.Plan = field(default_factory=planner.Plan)
 
 
-def read_status(layout: Layout, state: planner.State, drift: planner.Plan) -> Status:
+def read_status(
+    layout: Layout, state: planner.State, drift: planner.Plan, settings: HookSettings, obstacle: str
+) -> Status:
     """Put together what is in force.
 
     Args:
         layout: where the pins are.
         state: as read back.
         drift: what differs from what should be.
+        settings: in force.
+        obstacle: why there must be no early drop; empty when there may be.
 
     Raises:
         BpfError: a map can not be read.
     """
-    raw_tables = {str(table): tuple(rules.programs) for table, rules in sorted(state.rules.items())}
+    tables = {str(table): tuple(rules.programs) for table, rules in sorted(state.rules.items())}
     if state.current is None:
-        return Status(raw_tables=raw_tables, drift=drift)
+        return Status(tables=tables, drift=drift)
     header = state.slots[state.active]
     return Status(
         applied=True,
@@ -141,7 +167,9 @@ def read_status(layout: Layout, state: planner.State, drift: planner.Plan) -> St
         active=state.active,
         endpoints=tuple(_endpoints(layout, state)),
         rules=tuple(_rules(layout, state)),
-        raw_tables=raw_tables,
+        tables=tables,
+        settings=settings,
+        early_drop=_early_drop(layout, state, obstacle),
         drift=drift,
     )
 
@@ -158,7 +186,9 @@ def read_attachments(layout: Layout) -> tuple[Attachment, ...]:
 def _attachment(layout: Layout, record: Endpoint, device: Device | None) -> Attachment:
     mode, reason, link_id, program_id = "none", "", 0, 0
     pin = layout.link(record.interface)
-    if device is None:
+    if is_pattern(record.interface):
+        reason = "workload interfaces: rules only"
+    elif device is None:
         reason = "the interface does not exist"
     elif not pin.exists():
         reason = "the link is not pinned"
@@ -188,8 +218,27 @@ def _endpoints(layout: Layout, state: planner.State) -> Iterator[EndpointStatus]
                 attachment=attached[record.interface],
                 number=number,
                 ifindex=record.ifindex,
+                hooks=tuple(_hooks(state, attached[record.interface])),
                 reasons={title: _reasons(reasons, number, way) for way, title in _DIRECTIONS.items()},
             )
+
+
+def _hooks(state: planner.State, attachment: Attachment) -> Iterator[str]:
+    if attachment.mode != "none":
+        yield "XDP"
+    if state.rules and all(attachment.interface in rules.programs for rules in state.rules.values()):
+        yield from (f"{entry.table.value} {entry.builtin}" for entry in entries_of(attachment.interface))
+
+
+def _early_drop(layout: Layout, state: planner.State, obstacle: str) -> EarlyDrop:
+    assert state.current is not None  # noqa: S101 - the caller has looked
+    found = state.objects[state.current].early
+    if found is planner.Early.REFUSED:
+        (mark,) = (it for it in entries(layout.object(state.current)) if it.name.startswith(EARLY_REFUSED))
+        number = int(mark.name.removeprefix(EARLY_REFUSED))
+        return EarlyDrop(reason=obstacle or f"this kernel refuses the program for it: {os.strerror(number)}")
+    on = found is planner.Early.ON
+    return EarlyDrop(on, "" if on else obstacle or "nothing is governed, or the next apply turns it on")
 
 
 def _reasons(reasons: Map, number: int, direction: Direction) -> dict[str, int]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pyxdp.abi import Name
-    from pyxdp.planner.state import Governed, Instance, RawTable
+    from pyxdp.net import HookSettings
+    from pyxdp.planner.state import Governed, Instance, TableSet
 
 Json: TypeAlias = "str | int | list[Json] | dict[str, Json] | None"
 
@@ -69,13 +70,40 @@ class WriteEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class LoadPrograms:
-    """Load and pin the programs of one endpoint."""
+    """Load and pin programs of one object.
 
-    instance: Instance
-    interface: str
+    Attributes:
+        object: its number.
+        endpoints: by name those whose programs are loaded.
+        answer: the program that judges is loaded too, and put where theirs find it.
+    """
+
+    object: int
+    endpoints: Mapping[str, Governed]
+    answer: bool = False
 
     def __str__(self) -> str:
-        return f"load the programs for {self.interface}"
+        return f"load the programs for {', '.join(self.endpoints) or 'all interfaces'}"
+
+
+@dataclass(frozen=True, slots=True)
+class FillEarly:
+    """Load the program for early drop and put it where those at XDP find it. No failure if the kernel refuses it."""
+
+    object: int
+
+    def __str__(self) -> str:
+        return "drop early what policy denies for certain"
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyEarly:
+    """Take the program for early drop away."""
+
+    object: int
+
+    def __str__(self) -> str:
+        return "drop nothing early any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +142,24 @@ class MoveLink:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRules:
-    """Make one raw table hold exactly the rules of these interfaces, in one transaction."""
+    """Make sets of tables hold exactly the rules of these interfaces; each table in one transaction."""
 
-    table: RawTable
+    tables: tuple[TableSet, ...]
     programs: Mapping[str, Instance]
+    settings: HookSettings
 
     def __str__(self) -> str:
-        return f"write the rules of {', '.join(self.programs)} to the {self.table}"
+        return f"write the rules of {', '.join(self.programs)} to the {_listed(self.tables)}"
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveRules:
-    """Remove our rules and chains from one raw table."""
+    """Remove our rules and chains from sets of tables."""
 
-    table: RawTable
+    tables: tuple[TableSet, ...]
 
     def __str__(self) -> str:
-        return f"remove rules and chains from the {self.table}"
+        return f"remove rules and chains from the {_listed(self.tables)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +299,8 @@ Operation: TypeAlias = (
     | CopyMaps
     | WriteEndpoints
     | LoadPrograms
+    | FillEarly
+    | EmptyEarly
     | AttachXdp
     | RenameLink
     | MoveLink
@@ -329,6 +360,10 @@ def _json(value: Any) -> Json:
     if hasattr(value, "__dataclass_fields__"):
         return {member.name: _json(getattr(value, member.name)) for member in fields(value)}
     return value  # type: ignore[no-any-return]
+
+
+def _listed(tables: tuple[TableSet, ...]) -> str:
+    return " and the ".join(map(str, tables))
 
 
 def _plural(count: int, noun: str) -> str:

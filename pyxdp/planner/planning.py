@@ -25,6 +25,8 @@ from pyxdp.planner.operations import (
     CopyMaps,
     CreateObject,
     Detach,
+    EmptyEarly,
+    FillEarly,
     FillSlot,
     FreeEndpoints,
     FreeNames,
@@ -44,14 +46,14 @@ from pyxdp.planner.operations import (
     WriteEndpoints,
     WriteNames,
 )
-from pyxdp.planner.state import Instance, LoadedObject, Rules
+from pyxdp.planner.state import Early, Instance, LoadedObject, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pyxdp.abi import Endpoint
     from pyxdp.planner.operations import Operation
-    from pyxdp.planner.state import Governed, RawTable, State, Target
+    from pyxdp.planner.state import Governed, State, TableSet, Target
 
 
 def plan(state: State, target: Target) -> Plan:
@@ -90,15 +92,16 @@ def _renamed(state: State, ifindexes: Mapping[str, int]) -> dict[str, str]:
     return {name: before for name, before in renamed.items() if name not in live.values()}
 
 
-def plan_removal(tables: Iterable[RawTable], links: Iterable[str], *, pins: bool) -> Plan:
+def plan_removal(tables: Iterable[TableSet], links: Iterable[str], *, pins: bool) -> Plan:
     """Return what removes everything.
 
     Args:
-        tables: raw tables that hold anything of ours.
+        tables: sets of tables that hold anything of ours.
         links: interfaces with a pinned link.
         pins: whether any of our directories exists.
     """
-    operations: list[Operation] = [RemoveRules(table) for table in sorted(tables)]
+    found = tuple(sorted(tables))
+    operations: list[Operation] = [RemoveRules(found)] if found else []
     operations += [Detach(interface) for interface in sorted(links)]
     return Plan((*operations, *([RemovePins()] if pins else [])))
 
@@ -157,9 +160,9 @@ class _Planning:
         return max(self.state.objects, default=0) + 1
 
     @cached_property
-    def loaded(self) -> frozenset[int]:
-        """Endpoints whose programs the object has already."""
-        return self.state.objects.get(self.object, LoadedObject("")).endpoints
+    def there(self) -> LoadedObject:
+        """The object that is to be in force, as it is now."""
+        return self.state.objects.get(self.object, LoadedObject(""))
 
     @cached_property
     def in_force(self) -> bool:
@@ -173,6 +176,11 @@ class _Planning:
         return {name: self.instance(it.number) for name, it in sorted(self.target.interfaces.items())}
 
     @cached_property
+    def attached(self) -> dict[str, Instance]:
+        """Those of ``wanted`` that have a link."""
+        return {name: it for name, it in self.wanted.items() if not self.target.interfaces[name].pattern}
+
+    @cached_property
     def renamed(self) -> dict[str, str]:
         """Wanted interfaces that have a link under another name, with that name."""
         return _renamed(self.state, _ifindexes(self.target))
@@ -184,15 +192,16 @@ class _Planning:
         return {name: it for name, it in sorted(self.target.interfaces.items()) if known.get(it.number) != name}
 
     @cached_property
-    def loads(self) -> dict[str, Instance]:
-        """Programs that the object lacks."""
-        return {name: it for name, it in self.wanted.items() if it.endpoint not in self.loaded}
+    def loads(self) -> dict[str, Governed]:
+        """Endpoints whose programs the object lacks."""
+        there = self.there.endpoints
+        return {name: it for name, it in sorted(self.target.interfaces.items()) if it.number not in there}
 
-    def rules_until_switch(self, table: RawTable) -> dict[str, Instance]:
-        """The rules that are wanted, and those of interfaces that stay governed until the switch, in any variant."""
-        family = [rules for other, rules in sorted(self.state.rules.items()) if other.family == table.family]
-        programs = {name: it for rules in family for name, it in rules.programs.items()}
-        return dict(sorted({**programs, **self.wanted}.items()))
+    @cached_property
+    def rules_until_switch(self) -> Rules:
+        """The rules that are wanted, and those of interfaces that stay governed until the switch, wherever they are."""
+        programs = {name: it for _, rules in sorted(self.state.rules.items()) for name, it in rules.programs.items()}
+        return Rules(dict(sorted({**programs, **self.wanted}.items())), self.target.settings)
 
     def instance(self, number: int) -> Instance:
         return Instance(self.object, number)
@@ -211,19 +220,29 @@ class _Planning:
     def _attach(self) -> Iterator[Operation]:
         if self.written_first:
             yield WriteEndpoints(self.written_first)
-        yield from (LoadPrograms(it, name) for name, it in self.loads.items())
+        answer = bool(self.wanted) and not self.there.answers
+        if self.loads or answer:
+            yield LoadPrograms(self.object, self.loads, answer)
         yield from self._links()
-        for table in self.target.raw_tables:
-            yield from _rules(table, self.state.rules.get(table), self.rules_until_switch(table))
-        for table in sorted(set(self.state.rules) - set(self.target.raw_tables)):
-            yield RemoveRules(table)
+        yield from _rules(self.target.table_sets, self.state.rules, self.rules_until_switch)
+        elsewhere = tuple(sorted(set(self.state.rules) - set(self.target.table_sets)))
+        if elsewhere:
+            yield RemoveRules(elsewhere)
+        yield from self._early()
         yield from (PointPrograms(name, it) for name, it in self.wanted.items() if self.state.programs.get(name) != it)
         if self.state.current != self.object:
             yield PointMaps(self.object)
 
+    def _early(self) -> Iterator[Operation]:
+        """After the rules, which load what the kernel has of connection tracking."""
+        if self.target.early and self.there.early is Early.OFF and self.attached:
+            yield FillEarly(self.object)
+        elif not self.target.early and self.there.early is Early.ON:
+            yield EmptyEarly(self.object)
+
     def _links(self) -> Iterator[Operation]:
         yield from (RenameLink(before, name) for name, before in self.renamed.items())
-        for name, instance in self.wanted.items():
+        for name, instance in self.attached.items():
             link = self.state.links.get(self.renamed.get(name, name))
             ifindex = self.target.interfaces[name].ifindex
             if link is None or link.ifindex != ifindex:
@@ -245,10 +264,8 @@ class _Planning:
 
     def _clean_up(self) -> Iterator[Operation]:
         state = self.state
-        for table in self.target.raw_tables:
-            before = self.rules_until_switch(table)
-            if before != self.wanted:
-                yield from _rules(table, Rules(before), self.wanted)
+        before = dict.fromkeys(self.target.table_sets, self.rules_until_switch)
+        yield from _rules(self.target.table_sets, before, Rules(self.wanted, self.target.settings))
         kept = {*self.wanted, *self.renamed.values()}
         yield from (Detach(name) for name in sorted(state.links) if name not in kept)
         yield from (UnpointPrograms(name) for name in sorted(state.programs) if name not in self.wanted)
@@ -258,7 +275,7 @@ class _Planning:
 
     def _unused_programs(self) -> Iterator[Operation]:
         kept = {it.endpoint for it in self.wanted.values()}
-        yield from (RemovePrograms(self.instance(number)) for number in sorted(self.loaded - kept))
+        yield from (RemovePrograms(self.instance(number)) for number in sorted(self.there.endpoints - kept))
 
     def _records(self) -> Iterator[Operation]:
         state, target = self.state, self.target
@@ -284,11 +301,15 @@ class _Planning:
             yield FreeNames(tuple(names))
 
 
-def _rules(table: RawTable, there: Rules | None, wanted: Mapping[str, Instance]) -> Iterator[Operation]:
-    if wanted and there != Rules(wanted):
-        yield UpdateRules(table, wanted)
-    elif not wanted and there is not None:
-        yield RemoveRules(table)
+def _rules(tables: Iterable[TableSet], there: Mapping[TableSet, Rules], wanted: Rules) -> Iterator[Operation]:
+    if wanted.programs:
+        differing = tuple(table for table in tables if there.get(table) != wanted)
+        if differing:
+            yield UpdateRules(differing, wanted.programs, wanted.settings)
+    else:
+        unwanted = tuple(table for table in tables if table in there)
+        if unwanted:
+            yield RemoveRules(unwanted)
 
 
 def _differs(record: Endpoint, governed: Governed, attached: bool) -> bool:  # noqa: FBT001

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pyxdp.abi import Endpoint, Name, Slot, zero
+from pyxdp.net import HookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,14 +19,14 @@ EMPTY_SLOT: Final = zero(Slot)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class RawTable:
-    """The raw table of one iptables variant and family."""
+class TableSet:
+    """The tables raw, mangle and filter of one iptables variant and family."""
 
     variant: Variant
     family: Family
 
     def __str__(self) -> str:
-        return f"IPv{self.family} raw table ({self.variant})"
+        return f"IPv{self.family} tables ({self.variant})"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +37,17 @@ class Instance:
     endpoint: int
 
 
+class Early(Enum):
+    """Whether XDP drops early what pre-DNAT and normal policy deny.
+
+    ``REFUSED``: the kernel does not load the program for it, and is not asked again.
+    """
+
+    OFF = "off"
+    ON = "on"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedObject:
     """An object: a set of maps and the programs loaded on them.
@@ -43,11 +56,15 @@ class LoadedObject:
         build: identifies the code; other code needs another object.
         capacities: map -> entries that one image can use: of one half where the map has slots, else of the whole.
         endpoints: numbers for which programs are loaded and pinned.
+        answers: the program that judges is loaded, and the endpoints' programs find it.
+        early: whether the endpoints' XDP programs find the one for early drop.
     """
 
     build: str
     capacities: Mapping[str, int] = field(default_factory=dict)
     endpoints: frozenset[int] = frozenset()
+    answers: bool = False
+    early: Early = Early.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +82,22 @@ class XdpLink:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Our rules in one raw table.
+    """Our rules in one set of tables.
 
     Attributes:
-        programs: interface -> the instance that its rules run.
-        intact: they are exactly what we would write for ``programs``.
+        programs: interface, or pattern of interfaces -> the instance that its rules run.
+        settings: that they were made by.
+        intact: they are exactly what we would write for ``programs`` and ``settings``.
     """
 
     programs: Mapping[str, Instance] = field(default_factory=dict)
+    settings: HookSettings = field(default=HookSettings())
     intact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the pins, links and raw tables hold; read back from the kernel, never remembered.
+    """What the pins, links and tables hold; read back from the kernel, never remembered.
 
     Attributes:
         objects: by number.
@@ -90,7 +109,8 @@ class State:
         endpoints: endpoint numbers in use.
         links: by the interface name of the pin.
         programs: where ``programs/INTERFACE`` points.
-        rules: raw tables that hold anything of ours.
+        rules: sets of tables that hold anything of ours.
+        tracking: rules of others in a raw table that choose a conntrack zone or a helper, as text.
     """
 
     objects: Mapping[int, LoadedObject] = field(default_factory=dict)
@@ -102,22 +122,28 @@ class State:
     endpoints: Mapping[int, Endpoint] = field(default_factory=dict)
     links: Mapping[str, XdpLink] = field(default_factory=dict)
     programs: Mapping[str, Instance] = field(default_factory=dict)
-    rules: Mapping[RawTable, Rules] = field(default_factory=dict)
+    rules: Mapping[TableSet, Rules] = field(default_factory=dict)
+    tracking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Governed:
-    """An interface that policy governs.
+    """An interface that policy governs, or a pattern of them.
 
     Attributes:
         number: its endpoint number.
-        ifindex: of the interface that has the name now.
+        ifindex: of the interface that has the name now; 0 for a pattern.
         host_endpoint: name of the HostEndpoint.
     """
 
     number: int
     ifindex: int
     host_endpoint: str
+
+    @property
+    def pattern(self) -> bool:
+        """It stands for all workload interfaces whose names begin so: there are rules, but no XDP."""
+        return not self.ifindex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +155,10 @@ class Target:
         tables: contents of one slot, as the compiler made them.
         digest: of the map image.
         names: identity records by counter index.
-        interfaces: governed interfaces by name.
-        raw_tables: where rules belong; rules of ours anywhere else are removed.
+        interfaces: governed interfaces by name, and patterns.
+        table_sets: where rules belong; rules of ours anywhere else are removed.
+        settings: that rules are made by.
+        early: early drop is wanted, if the kernel can.
         applied_ns: CLOCK_REALTIME for the slot's header.
     """
 
@@ -139,5 +167,7 @@ class Target:
     digest: bytes = bytes(32)
     names: Mapping[int, Name] = field(default_factory=dict)
     interfaces: Mapping[str, Governed] = field(default_factory=dict)
-    raw_tables: tuple[RawTable, ...] = ()
+    table_sets: tuple[TableSet, ...] = ()
+    settings: HookSettings = field(default=HookSettings())
+    early: bool = False
     applied_ns: int = 0

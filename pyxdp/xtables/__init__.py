@@ -1,17 +1,54 @@
-"""The constant rules that hand packets of the raw table to the pinned programs. The one door to iptables.
+"""The constant rules that hand packets to the pinned programs. The one door to iptables.
 
-For each governed interface, in ``PYXDP-PREROUTING`` (and with ``-o`` in ``PYXDP-OUTPUT``)::
-
-    -i IFACE -m bpf --object-pinned .../IFACE/in_allow -g PYXDP-NOTRACK
-    -i IFACE -m bpf --object-pinned .../IFACE/in_deny -j DROP
-
-``PYXDP-NOTRACK`` takes the packet out of conntrack and accepts it. The rules depend on which interfaces are governed,
-never on policy.
+``chains`` has the rules as data, ``wording`` makes words of them, ``restore`` the input of iptables-restore, ``tables``
+reads the output of iptables-save, ``iptables`` runs the two.
 """
 
 from __future__ import annotations
 
-from pyxdp.xtables.iptables import Family, Iptables, Variant
-from pyxdp.xtables.rawtable import CHAINS, RawTable, parse, render, render_removal
+from pyxdp.xtables.chains import (
+    JUMPS,
+    Chains,
+    Entry,
+    Goto,
+    Jump,
+    Rule,
+    State,
+    Table,
+    Target,
+    chains_for,
+    endpoint_chains,
+    entries_of,
+    is_pattern,
+    shared_chains,
+)
+from pyxdp.xtables.iptables import Iptables, Variant
+from pyxdp.xtables.restore import render, render_removal
+from pyxdp.xtables.tables import Content, Tables, parse
+from pyxdp.xtables.wording import Family, worded
 
-__all__ = ["CHAINS", "Family", "Iptables", "RawTable", "Variant", "parse", "render", "render_removal"]
+__all__ = [
+    "JUMPS",
+    "Chains",
+    "Content",
+    "Entry",
+    "Family",
+    "Goto",
+    "Iptables",
+    "Jump",
+    "Rule",
+    "State",
+    "Table",
+    "Tables",
+    "Target",
+    "Variant",
+    "chains_for",
+    "endpoint_chains",
+    "entries_of",
+    "is_pattern",
+    "parse",
+    "render",
+    "render_removal",
+    "shared_chains",
+    "worded",
+]

@@ -142,6 +142,12 @@ JUMPS: Final = (
 _KNOWN: Final = (State.RELATED, State.ESTABLISHED)
 
 
+def entries_of(interface: str) -> tuple[Entry, ...]:
+    """The places where packets of an interface, or of a pattern, meet rules of ours, in the order of the tables."""
+    asked = {(Table.MANGLE, PREROUTING), (Table.FILTER, FORWARD)}
+    return tuple(it for it in JUMPS if not it.last and (not is_pattern(interface) or (it.table, it.chain) in asked))
+
+
 def is_pattern(interface: str) -> bool:
     """Whether it stands for all interfaces whose names begin so, and not for one."""
     return interface.endswith("+")

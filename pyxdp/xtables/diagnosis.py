@@ -18,7 +18,7 @@ _HINTS: Final = (
         r"failed to get bpf object",
         "iptables can not see the pinned programs: it must run where the bpffs is mounted, with CAP_BPF",
     ),
-    (r"incompatible, use 'nft' tool", "table raw was changed with nft in a way that iptables can not express"),
+    (r"incompatible, use 'nft' tool", "a table was changed with nft in a way that iptables can not express"),
     (
         r"[Mm]issing kernel module|by that name|does not exist|No such file|Protocol not supported|[Uu]nknown error",
         "the kernel needs xt_bpf, xt_CT, nf_conntrack and a raw table (iptable_raw, ip6table_raw or nft_compat)",

@@ -4,7 +4,7 @@
 go where the machine's own ``iptables`` command puts them, unless the caller decides; rules of an earlier run in the
 other variant are found and removed.
 
-Every change of a family is one ``iptables-restore``: the kernel takes all of it or nothing.
+Every change of a family is one ``iptables-restore``, of each table the kernel takes all or nothing.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pyxdp.errors import XtablesError
+from pyxdp.xtables.chains import Table
 from pyxdp.xtables.diagnosis import diagnose
-from pyxdp.xtables.rawtable import RawTable, parse, render, render_removal
+from pyxdp.xtables.restore import render, render_removal
+from pyxdp.xtables.tables import Tables, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyxdp.net import HookSettings
+    from pyxdp.xtables.wording import Family
+
 Variant: TypeAlias = Literal["nft", "legacy"]
-Family: TypeAlias = Literal[4, 6]
 
 VARIANTS: Final[tuple[Variant, ...]] = ("nft", "legacy")
 
 _COMMANDS: Final = {4: "iptables", 6: "ip6tables"}
-#: The legacy raw table of a network namespace exists from its first use on; reading it would be its first use.
+#: A legacy table of a network namespace exists from its first use on; reading it would be its first use.
 _LEGACY_TABLES: Final = {4: "ip_tables_names", 6: "ip6_tables_names"}
 #: Of this thread: its network namespace may differ from the main thread's.
 _PROC_NET: Final = Path("/proc/thread-self/net")
@@ -38,7 +43,7 @@ _TIMEOUT_S: Final = 120
 
 
 class Iptables:
-    """The raw tables of this thread's network namespace.
+    """The tables of this thread's network namespace.
 
     The commands inherit the mount namespace: the pins that the rules name must be visible in it.
     """
@@ -78,38 +83,53 @@ class Iptables:
             raise _missing(_COMMANDS[family], variant)
         return found
 
-    def read(self, family: Family, variant: Variant) -> RawTable:
-        """Read what is there of ours; an empty table when that variant is not in use here.
+    def read(self, family: Family, variant: Variant) -> Tables:
+        """Read what is there of ours; nothing when that variant is not in use here.
 
         Raises:
             XtablesError: iptables failed.
         """
         command = _find(family, variant, "save")
         if command is None or (variant == "legacy" and not _legacy_in_use(family)):
-            return RawTable()
-        return parse(self._run([command, "-t", "raw"]))
+            return Tables()
+        return parse(self._run([command]))
 
-    def write(self, family: Family, programs: Mapping[str, str], variant: Variant | None = None) -> None:
-        """Make the raw table hold exactly our rules, in one transaction.
+    def write(
+        self,
+        family: Family,
+        programs: Mapping[str, str],
+        settings: HookSettings,
+        variant: Variant | None = None,
+        *,
+        there: Tables | None = None,
+    ) -> None:
+        """Make the tables hold exactly our rules.
 
         Args:
             family: 4 or 6.
-            programs: governed interface -> directory of its pinned programs. Rules look the pins up now: a program
-                that was pinned there later is not seen before the next ``write``.
+            programs: governed interface -> folder of its pinned programs, whose last part is the endpoint's number.
+                Rules look the pins up now: a program that was pinned there later is not seen before the next ``write``.
+            settings: of the node.
             variant: by default the one chosen for rules.
+            there: what was read a moment ago; by default it is read now.
 
         Raises:
-            XtablesError: missing, too old, or refused; the table is as it was.
+            XtablesError: missing, too old, or refused; the table in question is as it was, those after it in
+                :class:`~pyxdp.xtables.chains.Table` too.
         """
         variant = variant or self.variant
         restore = self.command(family, variant)
-        self._restore(restore, render(programs, self.read(family, variant)))
+        if there is not None:
+            with suppress(XtablesError):  # somebody has changed the tables meanwhile, or it fails once more
+                self._restore(restore, render(programs, settings, family, there))
+                return
+        self._restore(restore, render(programs, settings, family, self.read(family, variant)))
 
     def remove(self, family: Family, variant: Variant) -> None:
-        """Remove everything of ours from one raw table; nothing else in it changes.
+        """Remove everything of ours from the tables of one variant; nothing else in them changes.
 
         Raises:
-            XtablesError: iptables failed; the table is as it was.
+            XtablesError: iptables failed; the table in question is as it was.
         """
         text = render_removal(self.read(family, variant))
         if text:
@@ -162,9 +182,10 @@ def _search_path() -> str:
 
 def _legacy_in_use(family: Family) -> bool:
     try:
-        return "raw" in (_PROC_NET / _LEGACY_TABLES[family]).read_text().split()
+        there = (_PROC_NET / _LEGACY_TABLES[family]).read_text().split()
     except OSError:  # the kernel has no legacy tables of this family, or they may not be seen
         return False
+    return any(table.value in there for table in Table)
 
 
 def _missing(command: str, variant: str = "") -> XtablesError:

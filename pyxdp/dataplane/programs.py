@@ -1,0 +1,162 @@
+"""Loading programs on the maps of an object, and putting them where others find them.
+
+Each endpoint has its own: one for XDP, and a few instructions for every question that a rule asks. What answers those
+questions is loaded once for an object and found in the map ``questions``; what drops early is found in ``early``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from sys import byteorder
+from typing import TYPE_CHECKING, Final
+
+from pyxdp import planner
+from pyxdp.abi import Limit
+from pyxdp.bpf import Map, Object, ObjectMap, ObjectProgram, Program
+from pyxdp.dataplane import early
+from pyxdp.dataplane.bpffs import entries, make_folder, remove_tree
+from pyxdp.dataplane.code import PREFIX
+from pyxdp.dataplane.layout import FILTERS
+from pyxdp.errors import BpfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pyxdp.dataplane.attempt import Attempt
+    from pyxdp.dataplane.code import Code
+    from pyxdp.dataplane.layout import Layout
+
+_ANSWER: Final = "answer"
+_EARLY: Final = "early_drop"
+#: Maps whose half the programs know as a constant.
+_HALVES: Final = ("rules", "rows", "pages", "ranges", "range_index")
+
+
+class Programs:
+    """The programs below one layout. Methods tell their :class:`Attempt` how to undo them."""
+
+    def __init__(self, layout: Layout, code: Code) -> None:
+        self._layout = layout
+        self._code = code
+
+    def load(self, operation: planner.LoadPrograms, attempt: Attempt) -> None:
+        """Load programs and pin them; what an interrupted attempt left is replaced.
+
+        The verifier is most of the time of an apply, and the programs for XDP and the one that answers are most of its
+        work: each is loaded by itself, on as many CPUs as there are.
+        """
+        with ExitStack() as stack, ThreadPoolExecutor(os.cpu_count()) as threads:
+            maps = self._maps(operation.object, stack)
+
+            def begin(names: Iterable[str], endpoint: int = 0) -> Future[Object]:
+                return threads.submit(lambda: stack.enter_context(self._main(names, maps, endpoint)))
+
+            answer = begin([_ANSWER]) if operation.answer else None
+            loading = [
+                (self._layout.programs(planner.Instance(operation.object, it.number)), names, begin(names, it.number))
+                for it in operation.endpoints.values()
+                for names in ([FILTERS] if it.pattern else [["xdp"], FILTERS])
+            ]
+            for folder in dict.fromkeys(folder for folder, *_ in loading):
+                self._make_room(folder, attempt)
+            for at, (folder, names, loaded) in enumerate(loading):
+                attempt.advance(at / len(loading))
+                for name in names:
+                    _program(loaded.result(), name).pin(folder / name)
+            if answer:
+                program = _program(answer.result(), _ANSWER)
+                self._put(program, *self._answer(operation.object), attempt)
+
+    def fill_early(self, operation: planner.FillEarly, attempt: Attempt) -> None:
+        """Let XDP find the program for early drop; if the kernel refuses it, leave a mark that says so."""
+        with ExitStack() as stack:
+            maps = self._maps(operation.object, stack)
+            try:
+                loaded = stack.enter_context(_loaded(self._code.early, [_EARLY], maps, self._constants(maps)))
+            except BpfError as error:
+                mark = self._layout.early_refused(operation.object, error.errno or errno.EINVAL)
+                attempt.on_failure(lambda: remove_tree(mark))
+                make_folder(mark)
+            else:
+                self._put(_program(loaded, _EARLY), *self._early(operation.object), attempt)
+
+    def empty_early(self, operation: planner.EmptyEarly, attempt: Attempt) -> None:
+        """Let XDP find it no more."""
+        pin, slot = self._early(operation.object)
+        if pin.exists():
+            program = attempt.held.enter_context(Program.from_pin(pin))
+            attempt.on_failure(lambda: self._put(program, pin, slot))
+        _take_away(pin, slot)
+
+    def _answer(self, number: int) -> tuple[Path, Path]:
+        return self._layout.answer(number), self._layout.maps(number) / "questions"
+
+    def _early(self, number: int) -> tuple[Path, Path]:
+        return self._layout.early(number), self._layout.maps(number) / "early"
+
+    @staticmethod
+    def _put(program: Program, pin: Path, slot: Path, attempt: Attempt | None = None) -> None:
+        """Pin a program and make it the entry of a program array that has none."""
+        remove_tree(pin)
+        if attempt:
+            attempt.on_failure(lambda: _take_away(pin, slot))
+        program.pin(pin)
+        with Map.from_pin(slot) as its_map:
+            its_map.update(0, program.fileno().to_bytes(4, byteorder))
+
+    def _maps(self, number: int, stack: ExitStack) -> dict[str, Map]:
+        return {pin.name: stack.enter_context(Map.from_pin(pin)) for pin in entries(self._layout.maps(number))}
+
+    @staticmethod
+    def _make_room(folder: Path, attempt: Attempt) -> None:
+        remove_tree(folder)
+        attempt.on_failure(lambda: remove_tree(folder))
+        make_folder(folder)
+
+    def _main(self, names: Iterable[str], maps: Mapping[str, Map], endpoint: int) -> Object:
+        own = {"endpoint_number": endpoint, "early_possible": early.possible(self._code)}
+        return _loaded(self._code.data, names, maps, self._constants(maps) | own)
+
+    def _constants(self, maps: Mapping[str, Map]) -> dict[str, int]:
+        halves = {f"half_{name}": half_of(maps[name]) for name in _HALVES}
+        return {**halves, "log_per_second": self._code.log_per_second}
+
+
+def half_of(slotted: Map) -> int:
+    """Entries of one slot."""
+    return slotted.info.max_entries // Limit.SLOTS
+
+
+def maps_of(obj: Object) -> dict[str, ObjectMap]:
+    """Our maps without the prefix; those that the compiler made for constants belong to one instance."""
+    return {name.removeprefix(PREFIX): its_map for name, its_map in obj.maps.items() if name.startswith(PREFIX)}
+
+
+def _loaded(code: bytes, names: Iterable[str], maps: Mapping[str, Map], constants: Mapping[str, int]) -> Object:
+    wanted = {f"{PREFIX}{name}" for name in names}
+    obj = Object.open(code, name="pyxdp")
+    try:
+        for program in obj.programs.values():
+            program.autoload = program.name in wanted
+        for name, its_map in maps_of(obj).items():
+            its_map.reuse(maps[name])
+        for name, value in constants.items():
+            obj.rodata[f"{PREFIX}{name}"] = value
+        return obj.load()
+    except BaseException:
+        obj.close()
+        raise
+
+
+def _program(obj: Object, name: str) -> ObjectProgram:
+    return obj.programs[f"{PREFIX}{name}"]
+
+
+def _take_away(pin: Path, slot: Path) -> None:
+    with Map.from_pin(slot) as its_map:
+        its_map.delete(0)
+    remove_tree(pin)

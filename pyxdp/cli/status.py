@@ -48,7 +48,7 @@ def command(settings: Settings, *, everything: bool) -> None:
         _tell_policy(output, found)
         _tell_rules(output, found, everything=everything)
         _tell_reasons(output, found)
-    for table, interfaces in found.raw_tables.items():
+    for table, interfaces in found.tables.items():
         output.line(f"{table}: {', '.join(interfaces)}")
     if found.drift:
         output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
@@ -147,7 +147,7 @@ def _as_json(found: Status) -> dict[str, Any]:
             }
             for it in found.rules
         ],
-        "raw_tables": {table: list(interfaces) for table, interfaces in found.raw_tables.items()},
+        "tables": {table: list(interfaces) for table, interfaces in found.tables.items()},
         "drift": found.drift.as_json(),
         "notices": list(_notices(found)),
     }

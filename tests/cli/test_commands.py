@@ -105,7 +105,7 @@ def test_manifests_from_everywhere_at_once(machine: Machine) -> None:
 def test_the_iptables_variant(machine: Machine, manifest: str, variant: str) -> None:
     assert machine.run("apply", manifest, *AT_HOST, "--iptables", variant).returncode == 0
     status = machine.json("status", "--iptables", variant)
-    assert list(status["raw_tables"]) == [f"IPv{family} raw table ({variant})" for family in (4, 6)]
+    assert list(status["tables"]) == [f"IPv{family} tables ({variant})" for family in (4, 6)]
     assert status["drift"] == []
 
 

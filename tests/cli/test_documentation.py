@@ -98,7 +98,6 @@ OPEN = (
     "drift[].",
     "endpoints[].reasons.",
     "plan[].",
-    "raw_tables.",
     "resources.",
     "seconds.",
     "tables.",

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What has to be certain before a packet is dropped ahead of netfilter: that it would get there as it is, that connection tracking would
+ * find it new, and where it would go from there. Every answer errs towards "not certain".
+ */
+#ifndef PYXDP_CERTAINTY_H
+#define PYXDP_CERTAINTY_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+
+#include <bpf/bpf_endian.h>
+
+#include "flow.h"
+#include "kernel_types.h"
+
+#define ADDRESS_FAMILY_IPV4 2
+#define ADDRESS_FAMILY_IPV6 10
+/* Hooks at one place that are looked through; more are not certain. A host has five to ten. */
+#define HOOKS_MAX 32
+#define PRE_ROUTING 0                   /* NF_INET_PRE_ROUTING; <linux/netfilter.h> needs the C library */
+#define PRIORITY_NAT (-100)             /* NF_IP_PRI_NAT_DST and NF_IP6_PRI_NAT_DST */
+#define FIRST_MULTICAST_IPV4 0xe0000000 /* everything from there on is no unicast address */
+#define FIRST_BYTE_MULTICAST_IPV6 0xff
+#define NOT_FOUND (-2) /* -ENOENT */
+#define CURRENT_NETNS (-1)
+/* DHCP servers, relays and clients read packet sockets, which no rule of iptables keeps a packet from. */
+#define DHCP_SERVER 67
+#define DHCP_CLIENT 68
+
+/* The device that the frame came in by, as the kernel knows it. */
+static __always_inline const struct net_device *device_of(struct xdp_md *ctx)
+{
+	const struct xdp_buff *buffer = bpf_cast_to_kern_ctx(ctx);
+
+	return buffer->rxq->dev;
+}
+
+/* A TCP or UDP packet that is judged by its ports and by nothing that a reassembly or an option could change. */
+static __always_inline bool is_ordinary(const struct flow *flow)
+{
+	__u16 port = flow->service;
+
+	if (!flow->is_plain || !flow->has_ports)
+		return false;
+	if (flow->protocol == IPPROTO_TCP)
+		return true;
+	return flow->protocol == IPPROTO_UDP && port != DHCP_SERVER && port != DHCP_CLIENT;
+}
+
+/* Nothing between XDP and netfilter redirects, changes or takes what this device receives: no bridge, bond, macvlan, VRF, VLAN, tc, nft. */
+static __always_inline bool reaches_netfilter(const struct net_device *device)
+{
+	if (device->rx_handler)
+		return false;
+	if (BPF_CORE_READ_BITFIELD(device, priv_flags) & bpf_core_enum_value(enum netdev_priv_flags, IFF_L3MDEV_SLAVE))
+		return false;
+	if (bpf_core_field_exists(device->nf_hooks_ingress) && device->nf_hooks_ingress)
+		return false;
+	if (bpf_core_field_exists(device->miniq_ingress) && device->miniq_ingress)
+		return false;
+	if (bpf_core_field_exists(device->tcx_ingress) && device->tcx_ingress)
+		return false;
+	if (bpf_core_field_exists(device->vlan_info) && device->vlan_info)
+		return !device->vlan_info->grp.nr_vlan_devs;
+	return true;
+}
+
+/* Whether one of a place's hooks of netfilter is that of NAT, or there are more of them than anybody could say that of. */
+static __always_inline bool has_nat(const struct nf_hook_entries *entries)
+{
+	const struct nf_hook_ops *const *operations, *operation;
+	int priority = PRIORITY_NAT;
+	__u32 count;
+
+	if (!entries)
+		return false;
+	count = entries->num_hook_entries;
+	if (count > HOOKS_MAX)
+		return true;
+	operations = (void *)entries->hooks + count * bpf_core_type_size(struct nf_hook_entry);
+	for (__u32 i = 0; i < HOOKS_MAX && i < count; i++) {
+		bpf_probe_read_kernel(&operation, sizeof(operation), &operations[i]);
+		bpf_core_read(&priority, sizeof(priority), &operation->priority);
+		if (priority == PRIORITY_NAT)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the destination may be another one by the time normal policy sees it. */
+static __always_inline bool rewrites_destination(const struct net_device *device, const struct flow *flow)
+{
+	const struct net *net = device->nd_net.net;
+
+	return has_nat(flow->family == 4 ? net->nf.hooks_ipv4[PRE_ROUTING] : net->nf.hooks_ipv6[PRE_ROUTING]);
+}
+
+static __always_inline void store_ipv6(__be32 to[4], const struct address *address)
+{
+	to[0] = bpf_htonl(address->high >> 32);
+	to[1] = bpf_htonl((__u32)address->high);
+	to[2] = bpf_htonl(address->low >> 32);
+	to[3] = bpf_htonl((__u32)address->low);
+}
+
+/* Connection tracking knows nothing of the packet: it is neither established nor a reply. */
+static __always_inline bool is_new(struct xdp_md *ctx, const struct flow *flow)
+{
+	struct bpf_ct_opts___first options = { .netns_id = CURRENT_NETNS, .l4proto = flow->protocol };
+	struct bpf_sock_tuple tuple = {};
+	struct nf_conn *connection;
+
+	if (flow->family == 4) {
+		tuple.ipv4.saddr = bpf_htonl(flow->source.high);
+		tuple.ipv4.daddr = bpf_htonl(flow->destination.high);
+		tuple.ipv4.sport = bpf_htons(flow->sport);
+		tuple.ipv4.dport = bpf_htons((__u16)flow->service);
+		connection = bpf_xdp_ct_lookup(ctx, &tuple, sizeof(tuple.ipv4), &options, sizeof(options));
+	} else {
+		store_ipv6(tuple.ipv6.saddr, &flow->source);
+		store_ipv6(tuple.ipv6.daddr, &flow->destination);
+		tuple.ipv6.sport = bpf_htons(flow->sport);
+		tuple.ipv6.dport = bpf_htons((__u16)flow->service);
+		connection = bpf_xdp_ct_lookup(ctx, &tuple, sizeof(tuple.ipv6), &options, sizeof(options));
+	}
+	if (connection) {
+		bpf_ct_release(connection);
+		return false;
+	}
+	return options.error == NOT_FOUND;
+}
+
+/* To one host. Groups and broadcasts may be delivered here and forwarded as well. */
+static __always_inline bool is_unicast(const struct flow *flow)
+{
+	__u64 high = flow->destination.high;
+
+	return flow->family == 4 ? high < FIRST_MULTICAST_IPV4 : high >> 56 != FIRST_BYTE_MULTICAST_IPV6;
+}
+
+/*
+ * IPv4: whether a route of type broadcast may lead out of another device. IPv6 forwards where all interfaces say so, also when the
+ * one that the packet came in by does not, which is all that bpf_fib_lookup() looks at.
+ */
+static __always_inline bool forwards_unseen(const struct net_device *device, __u8 family)
+{
+	const struct net *net = device->nd_net.net;
+	const struct inet6_dev *ipv6 = device->ip6_ptr;
+
+	if (family == 4)
+		return net->ipv4.devconf_all->data[IPV4_DEVCONF_BC_FORWARDING - 1];
+	if (net->ipv6.devconf_all->forwarding)
+		return true;
+	return ipv6 && bpf_core_field_exists(ipv6->cnf.force_forwarding) && ipv6->cnf.force_forwarding;
+}
+
+/*
+ * The packet would be delivered here, or nowhere. "Not forwarded" is said of local destinations and of those without a route; rules by
+ * mark, which nobody has set yet, could give the latter one. What the main table has a route for was decided before: by the table of
+ * local addresses.
+ */
+static __always_inline bool is_local(struct xdp_md *ctx, const struct net_device *device, const struct flow *flow)
+{
+	struct bpf_fib_lookup route = {
+		.family = flow->family == 4 ? ADDRESS_FAMILY_IPV4 : ADDRESS_FAMILY_IPV6,
+		.l4_protocol = flow->protocol,
+		.sport = bpf_htons(flow->sport),
+		.dport = bpf_htons((__u16)flow->service),
+		.ifindex = ctx->ingress_ifindex,
+	};
+	long result;
+
+	if (!is_unicast(flow))
+		return false;
+	if (flow->family == 4) {
+		route.ipv4_src = bpf_htonl(flow->source.high);
+		route.ipv4_dst = bpf_htonl(flow->destination.high);
+	} else {
+		store_ipv6(route.ipv6_src, &flow->source);
+		store_ipv6(route.ipv6_dst, &flow->destination);
+	}
+	result = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
+	if (result == BPF_FIB_LKUP_RET_FWD_DISABLED)
+		return !forwards_unseen(device, flow->family);
+	if (result != BPF_FIB_LKUP_RET_NOT_FWDED || (flow->family == 4 && forwards_unseen(device, 4)))
+		return false;
+	result = bpf_fib_lookup(ctx, &route, sizeof(route), BPF_FIB_LOOKUP_DIRECT);
+	return result >= 0 && result != BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
+#endif

@@ -49,6 +49,8 @@ class NodeConfiguration:
         Raises:
             UnsupportedPolicyError: interfaceExclude has something between slashes that is no regular expression.
         """
+        if interface.endswith("+"):
+            return f"{interface} ends with +: to iptables it is a pattern for other names"
         for prefix in self.interface_prefix:
             if prefix and interface.startswith(prefix):
                 return f"{interface} is a workload interface (interfacePrefix {prefix})"

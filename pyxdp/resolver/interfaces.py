@@ -20,7 +20,7 @@ WILDCARD: Final = "*"
 # A wildcard endpoint does not close the host's talk with itself (spec section 11); one that names lo does.
 _LOOPBACK: Final = "lo"
 
-# A prefix of this length leaves room for nothing behind it.
+# A pattern is a prefix with a + behind it, and no longer than a name.
 _LONGEST_NAME: Final = 15
 
 
@@ -62,17 +62,18 @@ def assign(
     return Assignment(tuple(governed[name] for name in sorted(governed)), wildcard, tuple(resolutions))
 
 
-def workload_interfaces(prefixes: Iterable[str]) -> tuple[Interface, ...]:
+def workload_interfaces(prefixes: Iterable[str], notices: set[str]) -> tuple[Interface, ...]:
     """Return one stand-in for all workload interfaces of each prefix, named as iptables writes name patterns.
 
     There may be thousands of them, and they come and go with their workloads: nobody lists them.
     """
     shortest: list[str] = []
     for prefix in sorted(prefixes):
-        if not any(prefix.startswith(other) for other in shortest):
+        if len(prefix) >= _LONGEST_NAME:
+            notices.add(f"HostEndpoint: interfacePrefix {prefix} leaves no room for a pattern: * does not reach it")
+        elif not any(prefix.startswith(other) for other in shortest):
             shortest.append(prefix)
-    names = (prefix if len(prefix) == _LONGEST_NAME else f"{prefix}+" for prefix in shortest)
-    return tuple(Interface(name, 0) for name in names)
+    return tuple(Interface(f"{prefix}+", 0) for prefix in shortest)
 
 
 def _matches(endpoint: HostEndpoint, interface: Interface) -> bool:

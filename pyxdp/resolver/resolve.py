@@ -41,7 +41,7 @@ def resolve(resources: Resources, node: str, interfaces: Sequence[Interface]) ->
     mine = [endpoint for endpoint in resources.hostEndpoints if endpoint.node == node]
     assignment = assign(mine, interfaces, configuration)
     resolver = EndpointResolver(resources, Peers(resources), notices)
-    endpoints = _endpoints(resolver, assignment, interfaces, configuration)
+    endpoints = _endpoints(resolver, assignment, interfaces, configuration, notices)
     if resolver.refused:
         raise UnsupportedPolicyError(sorted(resolver.refused), hint="write the service's addresses as nets or a set")
     resolutions = tuple(_with_workloads(one, endpoints) for one in assignment.resolutions)
@@ -65,6 +65,7 @@ def _endpoints(
     assignment: Assignment,
     interfaces: Sequence[Interface],
     configuration: NodeConfiguration,
+    notices: set[str],
 ) -> tuple[EffectiveEndpoint, ...]:
     parents = {interface.parent for interface in interfaces if interface.parent}
     endpoints = [
@@ -72,7 +73,7 @@ def _endpoints(
         for endpoint, interface in assignment.governed
     ]
     if assignment.wildcard is not None:
-        stand_ins = workload_interfaces(configuration.interface_prefix)
+        stand_ins = workload_interfaces(configuration.interface_prefix, notices)
         found = (resolver.workloads(assignment.wildcard, interface) for interface in stand_ins)
         endpoints += [endpoint for endpoint in found if endpoint]
     return tuple(sorted(endpoints, key=lambda endpoint: endpoint.interface.name))

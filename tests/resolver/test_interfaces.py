@@ -242,7 +242,6 @@ def test_endpoint_by_name_does_not_reach_workload_interfaces() -> None:
     [
         (("tap", "cali"), ["cali+", "tap+"]),
         (("cali1", "cali", "cali"), ["cali+"]),
-        (("fifteen-letters",), ["fifteen-letters"]),
     ],
 )
 def test_one_stand_in_for_each_prefix(prefixes: tuple[str, ...], names: list[str]) -> None:
@@ -250,6 +249,21 @@ def test_one_stand_in_for_each_prefix(prefixes: tuple[str, ...], names: list[str
         host(interface="*"), FORWARD, interfaces=(LO,), felixConfigurations=config(interfacePrefix=prefixes)
     )
     assert [one.interface.name for one in result.endpoints] == names
+
+
+def test_prefix_as_long_as_a_name_is_no_pattern() -> None:
+    felix = config(interfacePrefix=("fifteen-letters",))
+    result = effective(host(interface="*"), FORWARD, felixConfigurations=felix)
+    assert governed(result) == {"eth0": "hep", "eth1": "hep"}
+    assert result.notices == (
+        "HostEndpoint: interfacePrefix fifteen-letters leaves no room for a pattern: * does not reach it",
+    )
+
+
+def test_name_that_is_a_pattern_to_iptables_is_never_governed() -> None:
+    odd = Interface("eth+", 7, (ip_address("10.0.5.1"),))
+    assert governed(effective(host(interface="*"), interfaces=(ETH0, odd))) == {"eth0": "hep"}
+    assert "eth+ ends with +" in resolution(effective(host(ips="10.0.5.1"), interfaces=(ETH0, odd)))[2]
 
 
 def test_endpoints_are_sorted_by_interface_and_resolutions_by_name() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.abi import Limit, Slot, encode
+from pyxdp.abi import Direction, Limit, Slot, encode
 from pyxdp.bpf import Object
 from pyxdp.dataplane.code import PREFIX
 from pyxdp.errors import CapacityError
@@ -76,12 +76,17 @@ class Trial:
         self.object.maps[f"{PREFIX}control"].store_u32(0, self._slot)
 
     def run(self, program: str, frame: bytes, *, repeat: int = 1) -> TestRun:
-        """Run a program (``xdp``, ``in_allow``, ``in_deny``, ``out_allow``, ``out_deny``) on a frame."""
+        """Run a program (``xdp``, ``in_allow``, ``in_deny``, ...) on a frame."""
         return self.object.programs[f"{PREFIX}{program}"].test_run(frame, repeat=repeat)
 
     def packets(self, count: int) -> list[int]:
         """Return how many packets each of the first ``count`` identities has decided or logged so far."""
         return [sums[0] for sums in self.object.maps[f"{PREFIX}counters"].read_sums(0, count)] if count else []
+
+    def reasons(self) -> list[int]:
+        """Return how often each reason was counted so far: those of ingress, then those of egress."""
+        entries = len(Direction) * Limit.REASONS
+        return [sums[0] for sums in self.object.maps[f"{PREFIX}reasons"].read_sums(0, entries)]
 
     @staticmethod
     def _rulesets(table: bytes, endpoint: int | None) -> bytes:

@@ -241,7 +241,10 @@ struct pyxdp_name {
 	__u64 identity;              /* stable hash of tier, policy, direction and the rule's content */
 };
 
-/* pyxdp_endpoints[endpoint]: which interface and HostEndpoint an endpoint number stands for; ifindex 0: free. */
+/*
+ * pyxdp_endpoints[endpoint]: which interface and HostEndpoint an endpoint number stands for; without an interface it is free. A pattern
+ * of workload interfaces (cali+) has ifindex 0.
+ */
 struct pyxdp_endpoint {
 	__u32 ifindex;
 	__u32 native_errno; /* why XDP is generic here: the error number of native attachment; 0: XDP is native */

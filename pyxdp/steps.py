@@ -87,7 +87,6 @@ def compile(effective: EffectivePolicy) -> MapImage:  # noqa: A001 - the step's 
         Bytes of every map. The same policy gives the same bytes on any machine.
 
     Raises:
-        UnsupportedPolicyError: a policy of a class that this version does not enforce; names each of them.
         CapacityError: more rules than the programs can handle.
     """
     from pyxdp import compiler
@@ -156,7 +155,6 @@ def apply(
         on_progress: called before and during each operation, with the lock held.
 
     Raises:
-        UnsupportedPolicyError: a policy of a class that this version does not enforce.
         CapacityError: the policy is too large.
         OperatorError: no interface is governed, or the machine is not ready.
         BpfError: the kernel refused an operation.

@@ -15,7 +15,7 @@ Every list ends with a rule that matches everything, so that a packet always fin
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyxdp.abi import RulesetFlag
 from pyxdp.compiler.sequence import CompiledRule, KnownRules, RuleSequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyxdp import abi
     from pyxdp.resolver import EffectiveEndpoint, EffectivePolicy, EffectiveRule, EffectiveTier
 
-_Hook = tuple[PolicyClass, Direction]
+_Hook: TypeAlias = tuple[PolicyClass, Direction]
 
 # Pre-DNAT policy has no egress (spec section 1.3).
 _HOST: Final[tuple[_Hook, ...]] = (

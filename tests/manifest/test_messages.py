@@ -25,8 +25,9 @@ def test_example_redis() -> None:
     manifest = load([EXAMPLES / "redis"])
     resources = manifest.resources
     (endpoint,) = resources.hostEndpoints
-    (policy,) = resources.globalNetworkPolicies
+    host, policy = resources.globalNetworkPolicies
     assert manifest.notices == ()
+    assert (host.doNotTrack, host.preDNAT, host.applyOnForward) == (False, False, False)
     assert endpoint.metadata.labels == {"hep": "redis-host"}
     assert policy.selector == 'has(hep) && hep == "redis-host"'
     assert (policy.doNotTrack, policy.applyOnForward) == (True, True)

@@ -187,4 +187,4 @@ def _refuse_incompatible(line: str, ours: Mapping[str, Table]) -> None:
     found = _INCOMPATIBLE.match(line)
     if found and found[1] in ours:
         message = f"table {found[1]} was changed with nft in a way that iptables can not express"
-        raise XtablesError(message, hint="see it with: nft list ruleset")
+        raise XtablesError(message, hint="give the table that nft made another name; see it with: nft list ruleset")

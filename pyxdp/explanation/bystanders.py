@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyxdp.evaluator import Direction, Evaluation, Path, PolicyClass
+from pyxdp.evaluator import ClassResult, Direction, Evaluation, Path, PolicyClass
 from pyxdp.evaluator.composition import CLASSES
 from pyxdp.evaluator.membership import policy_selects
 from pyxdp.evaluator.tiers import policy_classes
 from pyxdp.explanation.origins import title_of
 from pyxdp.explanation.values import Bystander
+from pyxdp.explanation.wording import rule_name
+from pyxdp.model import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,11 +55,23 @@ def _why_not_asked(
         return f"it has no type {direction.value}"
     if not policy_classes(policy) & set(CLASSES[direction, path]):
         return _wrong_class(policy, path)
-    if not policy_classes(policy) & {result.policy_class for result in evaluation.classes}:
+    result = next((it for it in evaluation.classes if it.policy_class in policy_classes(policy)), None)
+    if result is None:
         return f"the {evaluation.deciding.policy_class.value} class decided before it was asked"
     if not (policy.ingress if direction is Direction.INGRESS else policy.egress):
         return ""  # it was asked and has nothing to say
-    return "another rule of the tier, or something before the tiers, decided first"
+    return _what_came_first(policy, result)
+
+
+def _what_came_first(policy: GlobalNetworkPolicy, result: ClassResult) -> str:
+    """Say what in its own class kept a policy from being asked."""
+    if not result.trace:
+        return f"something before the tiers decided: {result.reason.value}"
+    hits = [step.rule for step in result.trace if step.matched != "no" and step.rule.action is not Action.LOG]
+    in_tier = [rule for rule in hits if rule.tier == policy.tier]
+    if in_tier:
+        return f"{rule_name(in_tier[0])} {in_tier[0].action.value} came first in its tier"
+    return f"tier {result.tier} decided before its tier was asked"
 
 
 def _selectors(policy: GlobalNetworkPolicy) -> str:

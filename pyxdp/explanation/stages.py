@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyxdp.model import GlobalNetworkPolicy, HostEndpoint, Profile, Resources, Tier
     from pyxdp.net import Packet
 
+#: What is said of a class without tiers.
+NO_POLICY: Final = "no policy of this class selects the endpoint"
+
 _CONNECTION: Final = {
     Conntrack.ESTABLISHED: "established: allowed before policy is asked",
     Conntrack.RELATED: "related to an established connection: allowed before policy is asked",
@@ -60,7 +63,8 @@ class Passage:
     def stages(self) -> Iterator[Stage]:
         """Go along the way, up to what decided."""
         if self.result.reason is Reason.NOT_GOVERNED:
-            yield Stage(title="host endpoint", outcome="it does not govern this interface in this class")
+            outcome = "it does not govern this interface in this class"
+            yield Stage(title="host endpoint", outcome=outcome, decides=True)
             return
         for stage in self._all_stages():
             yield stage
@@ -134,7 +138,7 @@ class Passage:
                 found = True
                 yield self._tier(tier, policies)
         if not found:
-            yield Stage(title="tiers", outcome="no policy of this class selects the endpoint")
+            yield Stage(title="tiers", outcome=NO_POLICY)
 
     def _tier(self, tier: Tier, policies: Sequence[GlobalNetworkPolicy]) -> Stage:
         lists: list[RuleList] = []
@@ -158,7 +162,7 @@ class Passage:
         if hit is not None and hit.rule.action is Action.PASS and hit.rule != self.result.rule:
             return "Pass ends the tier"
         if hit is not None:
-            return _FRAGMENT if self.result.reason is Reason.FRAGMENT else ""
+            return _fragment_outcome(self.result.reason) if hit.matched == "maybe" else ""
         if self.result.policy_class in _NEVER_DENIES:
             return "no rule matched; this class does not deny at the end of a tier"
         if tier.defaultAction is Action.PASS:
@@ -225,7 +229,10 @@ class Passage:
         )
 
 
-_FRAGMENT: Final = "it could match: a later fragment has no ports, the first one decides"
+def _fragment_outcome(reason: Reason) -> str:
+    if reason is Reason.FRAGMENT:
+        return "it could match: a later fragment has no ports, so the first one decides"
+    return "it could match: a later fragment has no ports, so it passes, tracked"
 
 
 def _hit(steps: Sequence[Step]) -> Step | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyxdp.evaluator import Verdict
+from pyxdp.evaluator import Reason, Verdict
+from pyxdp.explanation.stages import NO_POLICY
 from pyxdp.explanation.wording import VERDICTS, circumstances, decision, place, subject
 from pyxdp.net.parse import Content
 
@@ -57,7 +58,8 @@ def lines(
     if explanation.governance and (explanation.classes or explanation.content is not Content.FLOW):
         yield style.faint(explanation.governance)
     for account in explanation.classes:
-        yield ""
+        if verbose or not _is_empty(account):
+            yield ""
         yield from _class_lines(account, style, verbose=verbose)
     yield from _bystander_lines(explanation, style, verbose=verbose)
 
@@ -65,9 +67,18 @@ def lines(
 def _class_lines(account: ClassAccount, style: Style, *, verbose: bool) -> Iterator[str]:
     word = "no verdict" if account.verdict is Verdict.NO_VERDICT else VERDICTS[account.verdict]
     hooks = ", ".join(account.hooks)
-    yield f"{account.policy_class.value} ({hooks}): {style.verdict(word, account.verdict)}"
+    title = f"{account.policy_class.value} ({hooks}): {style.verdict(word, account.verdict)}"
+    if _is_empty(account) and not verbose:
+        yield f"{title}, {NO_POLICY}"
+        return
+    yield title
     for stage in account.stages:
         yield from _stage_lines(stage, style, verbose=verbose)
+
+
+def _is_empty(account: ClassAccount) -> bool:
+    """Tell whether a class holds no policy and nothing else decided in it."""
+    return account.reason is Reason.NO_MATCH and not any(stage.lists for stage in account.stages)
 
 
 def _stage_lines(stage: Stage, style: Style, *, verbose: bool) -> Iterator[str]:

@@ -234,7 +234,7 @@ struct pyxdp_counter {
 struct pyxdp_name {
 	char tier[64];
 	char policy[PYXDP_NAME_LEN]; /* name; "failsafe" for failsafe ports */
-	char kind[32];               /* GlobalNetworkPolicy, Profile, FelixConfiguration */
+	char kind[32];               /* of the resource; what nobody wrote has Tier, HostEndpoint or Builtin */
 	char action[8];              /* Allow, Deny, Pass, Log, as written */
 	__u32 rule;                  /* number of the rule in its list, from 0 */
 	__u32 direction;             /* enum pyxdp_direction */

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyxdp.abi import Direction
+from pyxdp.cli.titles import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -132,8 +133,12 @@ def changes_between(state: State, policy: EffectivePolicy, names: Iterable[Name]
 
 
 def rule_changes(old: Iterable[Name], new: Iterable[Name]) -> tuple[RuleChange, ...]:
-    """Compare rules by identity. One that is gone and one that is new at the same place are a change of that place."""
-    old, new = list(old), list(new)
+    """Compare rules by identity. One that is gone and one that is new at the same place are a change of that place.
+
+    What nobody wrote, as the end of a tier, follows from the rest and is left out; failsafe ports are configured.
+    """
+    told = WRITTEN | {"FelixConfiguration"}
+    old, new = ([name for name in names if name.kind in told] for names in (old, new))
     known, wanted = {name.identity for name in old}, {name.identity for name in new}
     gone, added = defaultdict(list), defaultdict(list)
     for name in old:

@@ -13,6 +13,7 @@ from pyxdp.cli.apply import attachment_json
 from pyxdp.cli.commands import KERNEL
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.output import plural
+from pyxdp.cli.titles import WRITTEN, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,16 +25,11 @@ if TYPE_CHECKING:
 _NS: Final = 1_000_000_000
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
-#: What this version leaves to others, so that nobody takes it for enforced.
-_LIMITS: Final = (
-    "this version enforces the untracked class (doNotTrack), not the normal one: packets that no untracked rule "
-    "matches fall through to the host's own rules"
-)
 _MODES: Final = {"native": "green", "generic": "yellow", "none": "red"}
 
 
 @make_command(
-    click.option("--all", "everything", is_flag=True, help="Also list failsafe ports that nothing matched."),
+    click.option("--all", "everything", is_flag=True, help="Also list failsafe ports and defaults without packets."),
     *KERNEL,
     name="status",
 )
@@ -50,6 +46,9 @@ def command(settings: Settings, *, everything: bool) -> None:
         _tell_reasons(output, found)
     for table, interfaces in found.tables.items():
         output.line(f"{table}: {', '.join(interfaces)}")
+    if found.applied:
+        early = found.early_drop
+        output.line(f"early drop at XDP: {'on' if early.on else f'off ({early.reason})'}")
     if found.drift:
         output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
         for operation in found.drift.operations:
@@ -75,12 +74,12 @@ def _tell_policy(output: Output, found: Status) -> None:
 
 def _tell_rules(output: Output, found: Status, *, everything: bool) -> None:
     ordered = sorted(found.rules, key=lambda it: (it.tier, it.policy, it.direction == "egress", it.rule))
-    shown = [it for it in ordered if it.tier or it.packets or everything]
-    rows = [[_title(it), it.action if it.tier else "failsafe", f"{it.packets:,}", f"{it.bytes:,}"] for it in shown]
+    shown = [it for it in ordered if it.kind in WRITTEN or it.packets or everything]
+    rows = [[title(it), _action(it), f"{it.packets:,}", f"{it.bytes:,}"] for it in shown]
     if rows:
         output.table(["RULE", "ACTION", "PACKETS", "BYTES"], rows, right=["PACKETS", "BYTES"])
     if hidden := len(found.rules) - len(shown):
-        output.line(f"{plural(hidden, 'failsafe port')} without a packet: see --all")
+        output.line(f"{hidden:,} more without a packet (failsafe ports, defaults): see --all")
     output.line()
 
 
@@ -96,8 +95,8 @@ def _tell_reasons(output: Output, found: Status) -> None:
         output.line()
 
 
-def _title(rule: RuleStatus) -> str:
-    return f"{rule.tier or rule.kind}/{rule.policy} {rule.direction}[{rule.rule}]"
+def _action(rule: RuleStatus) -> str:
+    return "failsafe" if rule.kind == "FelixConfiguration" else rule.action
 
 
 def _age(seconds: int) -> str:
@@ -113,7 +112,6 @@ def _notices(found: Status) -> Iterator[str]:
         return
     if not found.endpoints:
         yield "no interface is governed"
-    yield _LIMITS
 
 
 def _as_json(found: Status) -> dict[str, Any]:
@@ -147,6 +145,7 @@ def _as_json(found: Status) -> dict[str, Any]:
             }
             for it in found.rules
         ],
+        "early_drop": {"on": found.early_drop.on, "reason": found.early_drop.reason},
         "tables": {table: list(interfaces) for table, interfaces in found.tables.items()},
         "drift": found.drift.as_json(),
         "notices": list(_notices(found)),

@@ -8,8 +8,9 @@
     policy = pyxdp.resolve(manifest.resources)
     report = pyxdp.apply(policy)
 
-The steps are :func:`load`, :func:`resolve`, :func:`compile`, :func:`evaluate`, :func:`apply`, :func:`status` and
-:func:`delete`; the command ``pyxdp`` calls the same functions. ``docs/python.md`` shows them at work.
+The steps are :func:`load`, :func:`resolve`, :func:`compile`, :func:`evaluate`, :func:`explain`, :func:`apply`,
+:func:`status` and :func:`delete`; the command ``pyxdp`` calls the same functions. ``docs/python.md`` shows them at
+work.
 
 Importing this package does nothing and costs next to nothing: a name brings in what it needs when it is first used. So
 the pure steps work where there is no libbpf, no kernel and no root.
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from pyxdp.dataplane import Dataplane, Report, Status, Step
     from pyxdp.errors import PyxdpError
     from pyxdp.evaluator import Context, Evaluation
+    from pyxdp.explanation import Explanation
     from pyxdp.manifest import Manifest, loads
     from pyxdp.model import Resources
     from pyxdp.net import Interface, Packet
     from pyxdp.resolver import EffectivePolicy
-    from pyxdp.steps import apply, compile, delete, evaluate, load, resolve, status  # noqa: A004 - the step's name
+    from pyxdp.steps import apply, compile, delete, evaluate, explain, load, resolve, status  # noqa: A004 - the step's name
     from pyxdp.xtables import Iptables
 
     __version__: str
@@ -40,6 +42,7 @@ _HOMES: Final = {
     "Dataplane": "pyxdp.dataplane",
     "EffectivePolicy": "pyxdp.resolver",
     "Evaluation": "pyxdp.evaluator",
+    "Explanation": "pyxdp.explanation",
     "Interface": "pyxdp.net",
     "Iptables": "pyxdp.xtables",
     "Manifest": "pyxdp.manifest",
@@ -54,6 +57,7 @@ _HOMES: Final = {
     "compile": "pyxdp.steps",
     "delete": "pyxdp.steps",
     "evaluate": "pyxdp.steps",
+    "explain": "pyxdp.steps",
     "load": "pyxdp.steps",
     "loads": "pyxdp.manifest",
     "resolve": "pyxdp.steps",
@@ -65,6 +69,7 @@ __all__ = [
     "Dataplane",
     "EffectivePolicy",
     "Evaluation",
+    "Explanation",
     "Interface",
     "Iptables",
     "Manifest",
@@ -80,6 +85,7 @@ __all__ = [
     "compile",
     "delete",
     "evaluate",
+    "explain",
     "load",
     "loads",
     "resolve",

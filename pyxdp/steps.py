@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyxdp.compiler import MapImage
     from pyxdp.dataplane import Dataplane, Report, Status, Step
     from pyxdp.evaluator import Context, Evaluation
+    from pyxdp.explanation import Explanation
     from pyxdp.manifest import Manifest
     from pyxdp.model import Resources
     from pyxdp.net import Interface, Packet
@@ -133,6 +134,58 @@ def evaluate(  # noqa: PLR0913 - a question of seven independent parts
         packet=packet,
         context=context,
     )
+
+
+def explain(  # noqa: PLR0913 - a question of eight independent parts
+    resources: Resources,
+    packet: Packet | bytes,
+    *,
+    endpoint: str = "",
+    interface: str = "",
+    direction: Literal["ingress", "egress"] | None = None,
+    node: str | None = None,
+    interfaces: Sequence[Interface] | None = None,
+    context: Context | None = None,
+) -> Explanation:
+    """Say what becomes of a packet, which rule decides and where it is written, and why no other one did.
+
+    As :func:`evaluate`, with places and values for people; ``str()`` of the answer is what ``pyxdp explain`` prints.
+
+    Args:
+        resources: of the whole cluster.
+        packet: what to judge; or an Ethernet frame, well formed or not.
+        endpoint: name of the host endpoint to ask, on an interface as its resource describes it; no machine is looked
+            at. Either this or ``interface``.
+        interface: that the packet enters or leaves through.
+        direction: ``ingress`` towards the host, ``egress`` out of it; by default what the host's addresses tell.
+        node: with ``interface``, as for :func:`resolve`.
+        interfaces: with ``interface``, as for :func:`resolve`.
+        context: what is known beyond the packet; by default a new connection of a local process.
+
+    Raises:
+        ValueError: neither or both of ``endpoint`` and ``interface``.
+        UnknownEndpointError: there is no such host endpoint.
+        UnknownInterfaceError: there is no such interface.
+        UnsupportedPolicyError: a policy that applies matches Kubernetes services.
+    """
+    from pyxdp import evaluator, explanation
+    from pyxdp.net.parse import parse_frame
+
+    if bool(endpoint) is bool(interface):
+        message = "name either an endpoint or an interface"
+        raise ValueError(message)
+    if endpoint:
+        place = explanation.place_of(resources, endpoint)
+    else:
+        place = explanation.Place(
+            resources=resources,
+            node=default_node() if node is None else node,
+            interfaces=tuple(_interfaces(interfaces)),
+            interface=interface,
+        )
+    asked = parse_frame(packet) if isinstance(packet, bytes) else packet
+    towards = evaluator.Direction(direction.capitalize()) if direction else place.direction_of(asked)
+    return explanation.explain(place, towards, asked, context)
 
 
 def apply(

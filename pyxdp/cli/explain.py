@@ -123,8 +123,7 @@ class _Question:
     def frame(self, frame: Frame) -> None:
         """Explain one frame."""
         place = self._place(frame)
-        direction = self._direction or (place.direction_of(frame.packet) if frame.packet else Direction.INGRESS)
-        explanation = explain(place, direction, frame, self._context)
+        explanation = explain(place, self._direction or place.direction_of(frame), frame, self._context)
         self._tell([Flow(1, 1, explanation)])
 
     def capture(self, file: Path) -> None:

@@ -90,8 +90,7 @@ def explain_capture(
 def _direction(place: Place, captured: Captured) -> Direction:
     if captured.outgoing is not None:
         return Direction.EGRESS if captured.outgoing else Direction.INGRESS
-    packet = captured.frame.packet
-    return place.direction_of(packet) if packet else Direction.INGRESS
+    return place.direction_of(captured.frame)
 
 
 def _answers_one_of(explained: dict[_Key, Explanation], key: _Key) -> bool:

@@ -10,6 +10,7 @@ from pyxdp.errors import UnknownEndpointError
 from pyxdp.evaluator import Direction, Evaluator, Governance
 from pyxdp.evaluator.endpoint import WILDCARD
 from pyxdp.net import Interface
+from pyxdp.net.parse import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +48,14 @@ class Place:
         """The host endpoint that governs here; UnknownInterfaceError if ``interface`` is not among ``interfaces``."""
         return self.evaluator.governance(self.interface)
 
-    def direction_of(self, packet: Packet) -> Direction:
+    def direction_of(self, packet: Packet | Frame) -> Direction:
         """Tell a packet's direction by the addresses known to be this host's; ingress if they do not tell."""
+        found = packet.packet if isinstance(packet, Frame) else packet
         own = {address for it in self.interfaces for address in it.addresses}
         if self.governance:
             own.update(self.governance.endpoint.expectedIPs)
-        return Direction.EGRESS if packet.source in own and packet.destination not in own else Direction.INGRESS
+        leaves = found is not None and found.source in own and found.destination not in own
+        return Direction.EGRESS if leaves else Direction.INGRESS
 
 
 def place_of(resources: Resources, name: str) -> Place:

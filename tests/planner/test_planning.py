@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyxdp import planner
 from pyxdp.abi import Name
 from pyxdp.errors import CapacityError
+from pyxdp.net import HookSettings
 
 from .world import World, intended
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INTERFACES = ("eth0", "eth1", "eth2", "eth0.100")
+PATTERN = "cali+"
 INDEXES = {name: 10 + at for at, name in enumerate(INTERFACES)}
-TABLES = tuple(planner.RawTable(variant, family) for variant in ("nft", "legacy") for family in (4, 6))
+TABLES = tuple(planner.TableSet(variant, family) for variant in ("nft", "legacy") for family in (4, 6))
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,11 @@ class Wish:
     policy: int
     sizes: tuple[tuple[str, int], ...]
     rules: frozenset[int]
-    interfaces: tuple[tuple[str, int], ...]
+    interfaces: tuple[str, ...]
     variant: str
     build: str
+    early: bool = True
+    settings: HookSettings = HookSettings()  # noqa: RUF009 -- frozen
 
 
 WISHES = st.builds(
@@ -45,9 +49,11 @@ WISHES = st.builds(
         max_size=3,
     ).map(tuple),
     rules=st.frozensets(st.sampled_from([1, 2, 3, 4, *range(1000, 3000, 7)]), max_size=5),
-    interfaces=st.dictionaries(st.sampled_from(INTERFACES), st.just(10), max_size=4).map(lambda d: tuple(d.items())),
+    interfaces=st.sets(st.sampled_from((*INTERFACES, PATTERN)), max_size=5).map(lambda names: tuple(sorted(names))),
     variant=st.sampled_from(["nft", "legacy"]),
     build=st.sampled_from(["a", "a", "a", "b"]),
+    early=st.booleans(),
+    settings=st.sampled_from([HookSettings(), HookSettings(), HookSettings(allow="Return"), HookSettings(mark=1)]),
 )
 
 
@@ -64,7 +70,7 @@ def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -
         for identity, index in indexes.items()
     }
     there = planner.known_numbers(state, ifindexes)
-    wanted = [name for name, _ in wish.interfaces if name in ifindexes]
+    wanted = [name for name in wish.interfaces if name in ifindexes or name == PATTERN]
     numbers = planner.assign(there, wanted, limit=256, what="endpoints", taken=state.endpoints)
     tables = dict.fromkeys(planner.ENTRY_BYTES, bytes([wish.policy]) * 16)
     tables |= {
@@ -78,8 +84,10 @@ def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -
         tables=tables,
         digest=sha256(b"".join(tables.values())).digest(),
         names=names,
-        interfaces={name: planner.Governed(number, ifindexes[name], "hep") for name, number in numbers.items()},
-        raw_tables=tuple(table for table in TABLES if table.variant == wish.variant),
+        interfaces={name: planner.Governed(number, ifindexes.get(name, 0), "hep") for name, number in numbers.items()},
+        table_sets=tuple(table for table in TABLES if table.variant == wish.variant) if numbers else (),
+        settings=wish.settings,
+        early=wish.early,
         applied_ns=5,
     )
 
@@ -91,11 +99,12 @@ def governs(tables: Mapping[str, bytes], number: int) -> bool:
 def effective(world: World, ifindexes: Mapping[str, int]) -> dict[tuple[str, int], Mapping[str, bytes] | None]:
     """For every hook and interface with a program: the tables that judge a packet, or None when it passes.
 
-    XDP goes by interface, rules by the name that it has now.
+    XDP goes by interface, rules by the name that it has now; a pattern stands for itself, with index 0.
     """
     seen: dict[tuple[str, int], Mapping[str, bytes] | None] = {}
     for hook, name, program in world.programs():
-        ifindex = world.links[name].ifindex if hook == "xdp" else ifindexes.get(name)
+        ifindex = world.links[name].ifindex if hook == "xdp" else {**ifindexes, PATTERN: 0}.get(name)
+        assert hook == "xdp" or program.loaded.answers, "a question without an answer denies"
         if ifindex is not None:
             tables, number = world.judged_by(program)
             seen[hook, ifindex] = tables if governs(tables, number) else None
@@ -117,10 +126,22 @@ def reached(world: World, target: planner.Target) -> None:
     assert {it.interface: number for number, it in state.endpoints.items()} == {
         name: it.number for name, it in target.interfaces.items()
     }
-    wanted_links = {name: planner.XdpLink(target.interfaces[name].ifindex, it) for name, it in numbers.items()}
-    assert dict(state.links) == wanted_links
+    with_xdp = {name: it for name, it in numbers.items() if name != PATTERN}
+    assert dict(state.links) == {
+        name: planner.XdpLink(target.interfaces[name].ifindex, it) for name, it in with_xdp.items()
+    }
     assert dict(state.programs) == numbers
-    assert dict(state.rules) == ({table: planner.Rules(numbers) for table in target.raw_tables} if numbers else {})
+    assert dict(state.rules) == dict.fromkeys(target.table_sets, planner.Rules(numbers, target.settings))
+    early_as_wanted(world, target, bool(with_xdp))
+
+
+def early_as_wanted(world: World, target: planner.Target, attached: bool) -> None:  # noqa: FBT001
+    (loaded,) = world.objects.values()
+    wanted = planner.Early.REFUSED if world.refuses_early else planner.Early.ON
+    if not target.early:
+        assert loaded.early is not planner.Early.ON
+    elif attached:
+        assert loaded.early is wanted
 
 
 def apply_until(world: World, target: planner.Target, ifindexes: Mapping[str, int], operations: int) -> None:
@@ -137,7 +158,7 @@ def apply_until(world: World, target: planner.Target, ifindexes: Mapping[str, in
             for (hook, ifindex), tables in now.items():
                 assert tables == (intended(target) if ifindex in wanted else None), (hook, operation)
         elif plan.switches:
-            still_old(before, now, operation, {"xdp", *map(str, target.raw_tables)})
+            still_old(before, now, operation, {"xdp", *map(str, target.table_sets)})
 
 
 def still_old(
@@ -156,7 +177,7 @@ def still_old(
     assert {key for key, tables in before.items() if tables and key[0] in kept} <= set(now), operation
 
 
-EVENTS = st.sampled_from(["recreate", "detach", "rules", "damage", "symlink", "rename"])
+EVENTS = st.sampled_from(["recreate", "detach", "rules", "damage", "symlink", "rename", "early"])
 
 
 def disturb(world: World, ifindexes: dict[str, int], event: str, which: int) -> None:
@@ -175,6 +196,9 @@ def disturb(world: World, ifindexes: dict[str, int], event: str, which: int) -> 
         world.rules.pop(table, None)
     elif event == "damage" and table in world.rules:
         world.damaged.add(table)
+    elif event == "early":
+        for loaded in world.objects.values():
+            loaded.early = planner.Early.OFF
     elif event == "symlink":
         world.symlinks.pop(name, None)
 
@@ -189,14 +213,20 @@ def rename(world: World, ifindexes: dict[str, int], before: str, now: str) -> No
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(WISHES, st.integers(0, 60), st.none() | EVENTS, st.integers(0, 30)), max_size=6), WISHES)
+@given(
+    st.lists(st.tuples(WISHES, st.integers(0, 60), st.none() | EVENTS, st.integers(0, 30)), max_size=6),
+    WISHES,
+    st.booleans(),
+)
 def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
-    history: list[tuple[Wish, int, str | None, int]], last: Wish
+    history: list[tuple[Wish, int, str | None, int]],
+    last: Wish,
+    refuses_early: bool,  # noqa: FBT001
 ) -> None:
     # Not held: another interface takes the name of one that was renamed while it was governed. The old name's link is
     # then given up before the switch and not after it; docs/design/dataplane.md says so.
     assume(not {"rename", "recreate"} <= {event for *_, event, _ in history})
-    world, ifindexes = World(), dict(INDEXES)
+    world, ifindexes = World(refuses_early), dict(INDEXES)
     for wish, operations, event, which in history:
         apply_until(world, target_for(wish, world.state(), ifindexes), ifindexes, operations)
         if event:
@@ -221,7 +251,7 @@ def test_plans_can_be_read_by_people_and_programs(wish: Wish) -> None:
 
 
 def wish_for(*interfaces: str, policy: int = 1) -> Wish:
-    return Wish(policy, (), frozenset({policy}), tuple((name, 10) for name in interfaces), "nft", "a")
+    return Wish(policy, (), frozenset({policy}), interfaces, "nft", "a")
 
 
 def applied(*wishes: Wish) -> tuple[World, list[list[str]]]:
@@ -242,7 +272,7 @@ def test_a_change_of_policy_touches_no_link_and_no_rule() -> None:
 def test_growing_keeps_the_maps_that_are_large_enough() -> None:
     grown = replace(wish_for("eth0", policy=2), sizes=(("rows", 20_000),))
     world, (_, second) = applied(wish_for("eth0"), grown)
-    assert second[:6] == ["CreateObject", "CopyMaps", "LoadPrograms", "MoveLink", "UpdateRules", "UpdateRules"]
+    assert second[:6] == ["CreateObject", "CopyMaps", "LoadPrograms", "MoveLink", "UpdateRules", "FillEarly"]
     assert world.state().objects[2].capacities["rows"] == 32_768
     assert world.state().objects[2].capacities["rules"] == 1024
 
@@ -252,6 +282,31 @@ def test_other_code_moves_to_a_new_object_without_switching() -> None:
     assert "Switch" not in second
     assert second[0] == "CreateObject"
     assert second[-1] == "RemoveObject"
+
+
+def test_a_pattern_has_rules_only() -> None:
+    world, (kinds,) = applied(wish_for(PATTERN))
+    assert not {"AttachXdp", "FillEarly"} & set(kinds)
+    assert {"LoadPrograms", "UpdateRules", "PointPrograms"} <= set(kinds)
+    assert not world.links
+
+
+def test_other_settings_change_rules_and_nothing_else() -> None:
+    _, (_, second) = applied(wish_for("eth0"), replace(wish_for("eth0"), settings=HookSettings(deny="Reject")))
+    assert second == ["UpdateRules"]
+
+
+def test_early_drop_comes_and_goes_without_a_switch() -> None:
+    without = replace(wish_for("eth0"), early=False)
+    _, kinds = applied(without, wish_for("eth0"), without)
+    assert kinds[1:] == [["FillEarly"], ["EmptyEarly"]]
+
+
+def test_an_answer_that_is_gone_is_put_back() -> None:
+    world, _ = applied(wish_for("eth0"))
+    world.objects[1].answers = False
+    plan = planner.plan(world.state(), target_for(wish_for("eth0"), world.state(), INDEXES))
+    assert plan.operations == (planner.LoadPrograms(1, {}, answer=True),)
 
 
 def test_removal_detaches_before_it_unpins() -> None:

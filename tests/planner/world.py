@@ -17,6 +17,8 @@ from pyxdp.abi import Endpoint, Name, Slot
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pyxdp.net import HookSettings
+
 
 @dataclass
 class SlottedMap:
@@ -41,6 +43,8 @@ class Loaded:
     names: dict[int, Name]
     endpoints: dict[int, Endpoint]
     pinned_programs: set[int] = field(default_factory=set)
+    answers: bool = False
+    early: planner.Early = planner.Early.OFF
 
     def tables(self, slot: int) -> dict[str, bytes]:
         return {name: table.halves[slot] for name, table in self.maps.items()}
@@ -61,13 +65,28 @@ class Link:
 
 
 @dataclass
+class Rules:
+    """What one set of tables holds."""
+
+    programs: dict[str, Program]
+    settings: HookSettings
+
+
+@dataclass
 class World:
+    """The kernel side.
+
+    Attributes:
+        refuses_early: the kernel does not load the program for early drop.
+    """
+
+    refuses_early: bool = False
     objects: dict[int, Loaded] = field(default_factory=dict)
     current: int | None = None
     links: dict[str, Link] = field(default_factory=dict)
     symlinks: dict[str, planner.Instance] = field(default_factory=dict)
-    rules: dict[planner.RawTable, dict[str, Program]] = field(default_factory=dict)
-    damaged: set[planner.RawTable] = field(default_factory=set)
+    rules: dict[planner.TableSet, Rules] = field(default_factory=dict)
+    damaged: set[planner.TableSet] = field(default_factory=set)
 
     def copy(self) -> World:
         return deepcopy(self)
@@ -97,7 +116,9 @@ class World:
 
     def _objects(self) -> dict[int, planner.LoadedObject]:
         return {
-            number: planner.LoadedObject(it.build, dict(it.capacities), frozenset(it.pinned_programs))
+            number: planner.LoadedObject(
+                it.build, dict(it.capacities), frozenset(it.pinned_programs), it.answers, it.early
+            )
             for number, it in self.objects.items()
         }
 
@@ -107,10 +128,12 @@ class World:
                 return planner.Instance(number, program.endpoint)
         return None
 
-    def _rules(self, table: planner.RawTable) -> planner.Rules:
-        instances = {name: self._instance(program) for name, program in self.rules[table].items()}
+    def _rules(self, table: planner.TableSet) -> planner.Rules:
+        there = self.rules[table]
+        instances = {name: self._instance(program) for name, program in there.programs.items()}
         known = {name: it for name, it in instances.items() if it is not None}
-        return planner.Rules(known, intact=table not in self.damaged and len(known) == len(instances))
+        intact = table not in self.damaged and len(known) == len(instances)
+        return planner.Rules(known, there.settings, intact)
 
     # -- what a packet meets --
 
@@ -123,8 +146,8 @@ class World:
         for name, link in self.links.items():
             if link.ifindex:
                 yield "xdp", name, link.program
-        for table, programs in self.rules.items():
-            for name, program in programs.items():
+        for table, rules in self.rules.items():
+            for name, program in rules.programs.items():
                 yield str(table), name, program
 
     # -- operations --
@@ -173,9 +196,22 @@ class World:
             self._newest().endpoints[it.number] = Endpoint(it.ifindex, 0, name, it.host_endpoint)
 
     def do_load_programs(self, op: planner.LoadPrograms) -> None:
-        pinned = self.objects[op.instance.object].pinned_programs
-        assert op.instance.endpoint not in pinned
-        pinned.add(op.instance.endpoint)
+        loaded = self.objects[op.object]
+        for name, it in op.endpoints.items():
+            assert loaded.endpoints[it.number].interface == name, "loaded by what the record says"
+            assert it.number not in loaded.pinned_programs
+            loaded.pinned_programs.add(it.number)
+        assert op.endpoints or op.answer
+        loaded.answers = loaded.answers or op.answer
+
+    def do_fill_early(self, op: planner.FillEarly) -> None:
+        assert self.rules, "what the kernel has of connection tracking is not there yet"
+        assert self.objects[op.object].early is planner.Early.OFF
+        self.objects[op.object].early = planner.Early.REFUSED if self.refuses_early else planner.Early.ON
+
+    def do_empty_early(self, op: planner.EmptyEarly) -> None:
+        assert self.objects[op.object].early is planner.Early.ON
+        self.objects[op.object].early = planner.Early.OFF
 
     def do_attach_xdp(self, op: planner.AttachXdp) -> None:
         there = self.links.get(op.interface)
@@ -196,12 +232,15 @@ class World:
 
     def do_update_rules(self, op: planner.UpdateRules) -> None:
         assert op.programs
-        self.rules[op.table] = {name: self._program(it) for name, it in op.programs.items()}
-        self.damaged.discard(op.table)
+        for table in op.tables:
+            self.rules[table] = Rules({name: self._program(it) for name, it in op.programs.items()}, op.settings)
+            self.damaged.discard(table)
 
     def do_remove_rules(self, op: planner.RemoveRules) -> None:
-        del self.rules[op.table]
-        self.damaged.discard(op.table)
+        assert op.tables
+        for table in op.tables:
+            del self.rules[table]
+            self.damaged.discard(table)
 
     def do_point_programs(self, op: planner.PointPrograms) -> None:
         self.symlinks[op.interface] = op.instance

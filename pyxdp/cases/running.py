@@ -1,0 +1,62 @@
+"""Judging cases."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pyxdp.cases.endpoints import NoEndpointError, TestedEndpoints
+from pyxdp.cases.engines import Evaluator, Programs
+from pyxdp.cases.values import CaseResult
+from pyxdp.errors import ManifestError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyxdp.cases.endpoints import TestedEndpoint
+    from pyxdp.cases.engines import Judge
+    from pyxdp.cases.values import Case, Engine
+    from pyxdp.model import Resources
+
+EngineChoice: TypeAlias = Literal["programs", "evaluator", "both"]
+
+
+def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice) -> Iterator[CaseResult]:
+    """Judge every case, one after the other.
+
+    Args:
+        cases: each names a host endpoint.
+        resources: the policy.
+        engine: who judges.
+
+    Raises:
+        ManifestError: a case names no endpoint that governs an interface.
+        UnsupportedPolicyError: a rule in use can not be enforced by any version.
+        CapacityError: the policy is too large.
+        BpfError: the programs can not be run here.
+    """
+    endpoints = _endpoints(cases, resources)
+    judges: dict[Engine, Judge] = {}
+    with ExitStack() as stack:
+        if engine != "evaluator":
+            judges["programs"] = stack.enter_context(Programs(endpoints))
+        if engine != "programs":
+            judges["evaluator"] = Evaluator(resources, endpoints)
+        for case in cases:
+            yield CaseResult(case=case, judgements={name: judge.judge(case) for name, judge in judges.items()})
+
+
+def _endpoints(cases: Sequence[Case], resources: Resources) -> dict[str, TestedEndpoint]:
+    known = TestedEndpoints(resources)
+    problems = [problem for case in cases if (problem := _problem(case, known))]
+    if problems:
+        raise ManifestError(problems)
+    return {case.endpoint: known[case.endpoint] for case in cases}
+
+
+def _problem(case: Case, known: TestedEndpoints) -> Problem | None:
+    try:
+        known[case.endpoint]
+    except NoEndpointError as error:
+        return Problem(case.origin.file, case.origin.line, 1, f"case {case.name}", "$.endpoint", str(error))
+    return None

@@ -1,0 +1,96 @@
+"""Tests of policy and their results: frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pyxdp.evaluator import Context, Direction
+from pyxdp.model import Origin
+from pyxdp.trial import Stage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyxdp.net import Packet
+    from pyxdp.trial import Judgement
+
+Engine: TypeAlias = Literal["programs", "evaluator"]
+
+_IN_WORDS = {True: "untracked", False: "tracked"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A packet, and what should become of it.
+
+    Attributes:
+        name: for people.
+        endpoint: name of the HostEndpoint that governs the interface.
+        packet: as it is after DNAT; or an Ethernet frame, at least 14 bytes, as it is on the wire.
+        expect: what should become of it.
+        untracked: whether it should leave connection tracking; ``None``: either will do.
+        direction: ingress or egress.
+        context: path, state of connection tracking, destination before DNAT.
+        stage: how far it is followed.
+        origin: file and line.
+    """
+
+    name: str
+    endpoint: str
+    packet: Packet | bytes
+    expect: Verdict
+    untracked: bool | None = None
+    direction: Direction = Direction.INGRESS
+    context: Context = field(default=Context())
+    stage: Stage = Stage.ALL
+    origin: Origin = field(default=Origin())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """What became of the packet of a case.
+
+    Attributes:
+        case: which one.
+        judgements: what each engine says, the programs first.
+    """
+
+    case: Case
+    judgements: Mapping[Engine, Judgement]
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the programs say, or the evaluator where they were not asked."""
+        return next(iter(self.judgements.values()))
+
+    @property
+    def passed(self) -> bool:
+        """All is as it should be."""
+        return not self.failure
+
+    @property
+    def failure(self) -> str:
+        """What is not as it should be, in a sentence; empty when the case passed."""
+        answers = {(it.verdict, it.untracked) for it in self.judgements.values()}
+        if len(answers) > 1:
+            said = "; ".join(f"{engine}: {describe(it)}" for engine, it in self.judgements.items())
+            return f"expected {self._expected}, and the engines disagree: {said}"
+        wrong = self.judgement.verdict is not self.case.expect or self.case.untracked not in (
+            None,
+            self.judgement.untracked,
+        )
+        return f"expected {self._expected}, got {describe(self.judgement)}" if wrong else ""
+
+    @property
+    def _expected(self) -> str:
+        case = self.case
+        return case.expect.value if case.untracked is None else f"{case.expect.value} {_IN_WORDS[case.untracked]}"
+
+
+def describe(judgement: Judgement) -> str:
+    """Say what became of a packet, and who decided: ``deny by default/redis/ingress[1] (untracked, DROP_POLICY)``."""
+    verdict = f"{judgement.verdict.value}{' untracked' * judgement.untracked}"
+    by = f" by {judgement.rule}" if judgement.rule else ""
+    where = ", ".join(part for part in (judgement.policy_class.value, judgement.reason) if part)
+    return f"{verdict}{by} ({where})" if where else f"{verdict}{by}"

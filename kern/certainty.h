@@ -23,7 +23,8 @@
 #define PRIORITY_NAT (-100)             /* NF_IP_PRI_NAT_DST and NF_IP6_PRI_NAT_DST */
 #define FIRST_MULTICAST_IPV4 0xe0000000 /* everything from there on is no unicast address */
 #define FIRST_BYTE_MULTICAST_IPV6 0xff
-#define NOT_FOUND (-2) /* -ENOENT */
+#define LINK_LOCAL_IPV6 0x3fa /* the upper ten bits of fe80::/10 */
+#define NOT_FOUND (-2)        /* -ENOENT */
 #define CURRENT_NETNS (-1)
 /* DHCP servers, relays and clients read packet sockets, which no rule of iptables keeps a packet from. */
 #define DHCP_SERVER 67
@@ -140,27 +141,58 @@ static __always_inline bool is_unicast(const struct flow *flow)
 	return flow->family == 4 ? high < FIRST_MULTICAST_IPV4 : high >> 56 != FIRST_BYTE_MULTICAST_IPV6;
 }
 
+static __always_inline bool is_link_local(const struct address *address)
+{
+	return address->high >> 54 == LINK_LOCAL_IPV6;
+}
+
 /*
- * IPv4: whether a route of type broadcast may lead out of another device. IPv6 forwards where all interfaces say so, also when the
- * one that the packet came in by does not, which is all that bpf_fib_lookup() looks at.
+ * Whether packets that bpf_fib_lookup() calls "not forwarded" may be: IPv4 to a broadcast address of another device; IPv6 where all
+ * interfaces forward, although this one, which is all that is looked at, does not.
  */
-static __always_inline bool forwards_unseen(const struct net_device *device, __u8 family)
+static __always_inline bool forwards_all_the_same(const struct net_device *device, const struct flow *flow)
 {
 	const struct net *net = device->nd_net.net;
 	const struct inet6_dev *ipv6 = device->ip6_ptr;
 
-	if (family == 4)
+	if (flow->family == 4)
 		return net->ipv4.devconf_all->data[IPV4_DEVCONF_BC_FORWARDING - 1];
 	if (net->ipv6.devconf_all->forwarding)
 		return true;
 	return ipv6 && bpf_core_field_exists(ipv6->cnf.force_forwarding) && ipv6->cnf.force_forwarding;
 }
 
+/* Whether the route may be another one once the packet has a mark, which it gets behind XDP. */
+static __always_inline bool has_routing_rules(const struct net_device *device, const struct flow *flow)
+{
+	const struct net *net = device->nd_net.net;
+
+	if (flow->family == 4)
+		return bpf_core_field_exists(net->ipv4.fib_has_custom_rules) && net->ipv4.fib_has_custom_rules;
+	return bpf_core_field_exists(net->ipv6.fib6_has_custom_rules) && net->ipv6.fib6_has_custom_rules;
+}
+
 /*
- * The packet would be delivered here, or nowhere. "Not forwarded" is said of local destinations and of those without a route; rules by
- * mark, which nobody has set yet, could give the latter one. What the main table has a route for was decided before: by the table of
- * local addresses.
+ * What a router says is not forwarded: it is for this host, or has no route. With routing rules the latter may have one yet. Then it
+ * counts that the main table has a route: only what comes before it, which is the table of local addresses, can have said otherwise.
  */
+static __always_inline bool is_local_to_router(struct xdp_md *ctx, struct bpf_fib_lookup *route,
+					       const struct net_device *device, const struct flow *flow)
+{
+	long result;
+
+	if (flow->family == 4 && forwards_all_the_same(device, flow))
+		return false;
+	/* No look-up has been made. */
+	if (flow->family == 6 && (is_link_local(&flow->source) || is_link_local(&flow->destination)))
+		return !forwards_all_the_same(device, flow);
+	if (!has_routing_rules(device, flow))
+		return true;
+	result = bpf_fib_lookup(ctx, route, sizeof(*route), BPF_FIB_LOOKUP_DIRECT);
+	return result >= 0 && result != BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
+/* The packet would be delivered here, or nowhere: it would not come to FORWARD. */
 static __always_inline bool is_local(struct xdp_md *ctx, const struct net_device *device, const struct flow *flow)
 {
 	struct bpf_fib_lookup route = {
@@ -183,11 +215,8 @@ static __always_inline bool is_local(struct xdp_md *ctx, const struct net_device
 	}
 	result = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
 	if (result == BPF_FIB_LKUP_RET_FWD_DISABLED)
-		return !forwards_unseen(device, flow->family);
-	if (result != BPF_FIB_LKUP_RET_NOT_FWDED || (flow->family == 4 && forwards_unseen(device, 4)))
-		return false;
-	result = bpf_fib_lookup(ctx, &route, sizeof(route), BPF_FIB_LOOKUP_DIRECT);
-	return result >= 0 && result != BPF_FIB_LKUP_RET_NOT_FWDED;
+		return !forwards_all_the_same(device, flow);
+	return result == BPF_FIB_LKUP_RET_NOT_FWDED && is_local_to_router(ctx, &route, device, flow);
 }
 
 #endif

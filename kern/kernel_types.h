@@ -7,6 +7,7 @@
 #define PYXDP_KERNEL_TYPES_H
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -43,10 +44,12 @@ struct ipv6_devconf {
 
 struct netns_ipv4 {
 	struct ipv4_devconf *devconf_all;
+	bool fib_has_custom_rules; /* not without policy routing */
 };
 
 struct netns_ipv6 {
 	struct ipv6_devconf *devconf_all;
+	bool fib6_has_custom_rules; /* likewise */
 };
 
 struct net {

@@ -63,9 +63,9 @@ spec:
 """
 
 
-def image_of(text: str) -> MapImage:
-    """Compile a manifest for node1 with one interface."""
-    return compile_policy(resolve(loads(text).resources, "node1", (Interface(INTERFACE, 2),)))
+def image_of(text: str, *interfaces: Interface) -> MapImage:
+    """Compile a manifest for node1, which has one interface unless others are named."""
+    return compile_policy(resolve(loads(text).resources, "node1", interfaces or (Interface(INTERFACE, 2),)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,279 @@
+"""Early drop on a namespace's loopback device, where all that it has to be certain of can be made otherwise."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from pyroute2.nftables.main import NFTables
+
+from pyxdp.abi import Reason
+from pyxdp.dataplane.code import Code
+from pyxdp.net import Interface
+from tests.kern.conftest import FAILSAFE, INTERFACE, Bench, Result, image_of
+from tests.kern.early import BEFORE_DNAT, HOST_POLICY, LOGGED, OPEN, with_early
+from tests.kern.frames import (
+    C_TAG,
+    DESTINATION,
+    FRAGMENT,
+    HOST,
+    ICMP,
+    IPV4,
+    IPV6,
+    REMOTE,
+    SCTP,
+    TCP,
+    UDP,
+    chain,
+    ethernet,
+    fragment,
+    icmp,
+    ipv4,
+    ipv6,
+    sctp,
+    tcp,
+    udp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.lab.network import Namespace
+
+CLOSED: Final = 9999
+PAYLOAD: Final = {TCP: tcp, UDP: udp}
+NETDEV: Final = 5  # NFPROTO_NETDEV
+FAMILIES: Final = pytest.mark.parametrize("family", [4, 6])
+
+
+def to(port: int, family: int = 4, protocol: int = TCP, destination: str = "") -> bytes:
+    packet = PAYLOAD[protocol](port)
+    if family == 4:
+        return ethernet(IPV4, ipv4(protocol, packet, destination=destination or HOST[4]))
+    return ethernet(IPV6, ipv6(protocol, packet, destination=destination or HOST[6]))
+
+
+class Host:
+    """The programs in a network namespace that has the addresses which frames come from and go to."""
+
+    def __init__(self, bench: Bench, space: Namespace) -> None:
+        self.bench = bench
+        self.space = space
+
+    def receives(self, frame: bytes) -> Result:
+        with self.space.entered():
+            return self.bench.xdp(frame)
+
+    def drops(self, frame: bytes) -> bool:
+        """Whether the frame is dropped early; if not, it passes as if nothing had been tried."""
+        result = self.receives(frame)
+        if result.action == "pass":
+            assert (result.reasons, result.rules) == ({Reason.PASS_NO_MATCH: 1}, {})
+            return False
+        assert result.reasons == {Reason.DROP_EARLY: 1}
+        return True
+
+    def forwards(self, family: int, where: str, *, on: bool) -> None:
+        self.space.sysctl(f"net/ipv{family}/conf/{where}/forwarding", int(on))
+
+    def routes(self, family: int) -> None:
+        """Forward what comes in by the loopback device."""
+        self.forwards(family, "all", on=True)
+        self.forwards(family, "lo", on=True)
+
+    def add_default_route(self, family: int) -> None:
+        self.space.run("ip", f"-{family}", "route", "add", "default", "dev", "lo")
+
+
+@pytest.fixture(scope="module")
+def loaded_early(kernel: None) -> Iterator[Bench]:
+    with with_early(Code.shipped(0)) as bench:
+        yield bench
+
+
+@pytest.fixture
+def host(loaded_early: Bench, netns: Callable[[], Namespace]) -> Host:
+    """A host that tracks connections and forwards nothing."""
+    loaded_early.fill(image_of(HOST_POLICY))
+    host = Host(loaded_early, netns())
+    for family, length in ((4, 32), (6, 128)):
+        host.forwards(family, "all", on=False)
+        host.forwards(family, "lo", on=False)
+        iptables = "iptables-nft" if family == 4 else "ip6tables-nft"
+        host.space.run(iptables, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
+        with host.space.links() as ip:
+            ip.addr("add", index=1, address=HOST[family], prefixlen=length)
+            ip.addr("add", index=1, address=REMOTE[family], prefixlen=length)
+    return host
+
+
+@FAMILIES
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_new_connection_that_is_denied(host: Host, family: int, protocol: int) -> None:
+    frame = to(CLOSED, family, protocol)
+    result = host.receives(frame)
+    assert (result.action, result.reasons) == ("drop", {Reason.DROP_EARLY: 1})
+    assert list(result.rules.values()) == [(1, len(frame))]
+
+
+@FAMILIES
+def test_what_no_class_denies_passes(host: Host, family: int) -> None:
+    assert not host.drops(to(OPEN, family))
+    assert host.receives(to(FAILSAFE, family)).is_pass(Reason.PASS_FAILSAFE)
+
+
+@pytest.mark.parametrize(("port", "counted"), [(BEFORE_DNAT, 2), (LOGGED, 3)], ids=["pre-DNAT", "both classes"])
+def test_log_rules_on_the_way_are_counted_once(host: Host, port: int, counted: int) -> None:
+    """Those of the pre-DNAT class also where the normal class drops; none where netfilter will meet them."""
+    result = host.receives(to(port))
+    assert (result.action, result.reasons[Reason.DROP_EARLY]) == ("drop", 1)
+    assert [packets for packets, _ in result.rules.values()] == [1] * counted
+    host.space.run("tc", "qdisc", "add", "dev", "lo", "clsact")
+    assert not host.drops(to(port))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ethernet(IPV4, ipv4(TCP, tcp(CLOSED), options=bytes(4))),
+        ethernet(IPV4, ipv4(UDP, udp(CLOSED), more=True)),
+        ethernet(IPV6, ipv6(*chain((DESTINATION,), TCP, tcp(CLOSED)))),
+        ethernet(IPV6, ipv6(FRAGMENT, fragment(UDP, udp(CLOSED)))),
+        ethernet(IPV4, ipv4(SCTP, sctp(CLOSED))),
+        ethernet(IPV4, ipv4(ICMP, icmp(8))),
+        to(67, protocol=UDP),
+        to(68, protocol=UDP),
+    ],
+    ids=[
+        "IPv4 options",
+        "first fragment",
+        "IPv6 extension header",
+        "IPv6 fragment header",
+        "SCTP",
+        "ICMP",
+        "to a DHCP server",
+        "to a DHCP client",
+    ],
+)
+def test_packet_that_netfilter_may_see_otherwise(host: Host, frame: bytes) -> None:
+    assert not host.drops(frame)
+
+
+def test_priority_tag_makes_no_difference(host: Host) -> None:
+    assert host.drops(ethernet(IPV4, ipv4(TCP, tcp(CLOSED)), (C_TAG, 0)))
+
+
+@FAMILIES
+def test_reply_passes(host: Host, family: int) -> None:
+    """The host has sent something; what comes back is not new, from the same port and to the same port only."""
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    with host.space.entered(), socket.socket(kind, socket.SOCK_DGRAM) as sender:
+        sender.bind((HOST[family], CLOSED))
+        sender.sendto(b"question", (REMOTE[family], 40000))
+    assert not host.drops(to(CLOSED, family, UDP))
+    assert host.drops(to(CLOSED, family, TCP))
+    assert host.drops(to(CLOSED + 1, family, UDP))
+
+
+@FAMILIES
+def test_nat_leaves_only_pre_dnat_policy_certain(host: Host, family: int) -> None:
+    iptables = "iptables-nft" if family == 4 else "ip6tables-nft"
+    host.space.run(iptables, "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "1", "-j", "REDIRECT")
+    assert not host.drops(to(CLOSED, family))
+    assert host.drops(to(BEFORE_DNAT, family))
+    assert host.drops(to(CLOSED, 10 - family))
+
+
+def test_nat_of_the_legacy_tables(host: Host) -> None:
+    host.space.run("iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-j", "ACCEPT")
+    assert not host.drops(to(CLOSED))
+
+
+def test_tc_on_ingress_may_do_anything(host: Host) -> None:
+    host.space.run("tc", "qdisc", "add", "dev", "lo", "ingress")
+    assert not host.drops(to(CLOSED))
+    assert not host.drops(to(BEFORE_DNAT))
+    host.space.run("tc", "qdisc", "del", "dev", "lo", "ingress")
+    assert host.drops(to(CLOSED))
+
+
+def test_nftables_on_ingress_may_do_anything(host: Host) -> None:
+    hook = [["NFTA_HOOK_HOOKNUM", 0], ["NFTA_HOOK_PRIORITY", 0], ["NFTA_HOOK_DEV", "lo"]]
+    with host.space.entered(), NFTables(nfgen_family=NETDEV) as nft:
+        nft.table("add", name="ingress")
+        nft.chain("add", kwarg={"table": "ingress", "name": "lo", "hook": {"attrs": hook}, "type": "filter"})
+        assert not host.drops(to(CLOSED))
+        nft.chain("del", table="ingress", name="lo")
+        assert host.drops(to(CLOSED))
+
+
+@FAMILIES
+def test_router_drops_what_is_not_forwarded(host: Host, family: int) -> None:
+    elsewhere = {4: "192.0.2.200", 6: "2001:db8::200"}[family]
+    host.routes(family)
+    assert host.drops(to(CLOSED, family))
+    assert host.drops(to(CLOSED, family, destination=elsewhere))
+    host.add_default_route(family)
+    assert host.drops(to(CLOSED, family))
+    assert not host.drops(to(CLOSED, family, destination=elsewhere))
+    assert host.drops(to(BEFORE_DNAT, family, destination=elsewhere))
+
+
+@FAMILIES
+def test_router_with_rules_may_have_a_route_all_the_same(host: Host, family: int) -> None:
+    elsewhere = {4: "192.0.2.200", 6: "2001:db8::200"}[family]
+    host.routes(family)
+    host.space.run("ip", f"-{family}", "rule", "add", "fwmark", "1", "lookup", "100")
+    assert not host.drops(to(CLOSED, family, destination=elsewhere))
+    host.add_default_route(family)
+    assert host.drops(to(CLOSED, family))
+    assert not host.drops(to(CLOSED, family, destination=elsewhere))
+
+
+@pytest.mark.parametrize(("source", "destination"), [("fe80::1", HOST[6]), (REMOTE[6], "fe80::2")])
+def test_router_does_not_look_up_link_local_addresses(host: Host, source: str, destination: str) -> None:
+    frame = ethernet(IPV6, ipv6(TCP, tcp(CLOSED), source=source, destination=destination))
+    assert host.drops(frame)
+    host.routes(6)
+    assert not host.drops(frame)
+
+
+def test_ipv6_is_forwarded_where_only_this_interface_does_not(host: Host) -> None:
+    host.forwards(6, "all", on=True)
+    host.forwards(6, "lo", on=False)
+    assert not host.drops(to(CLOSED, 6))
+    assert host.drops(to(CLOSED, 4))
+
+
+def test_ipv6_is_forwarded_where_this_interface_is_forced_to(host: Host) -> None:
+    try:
+        host.space.sysctl("net/ipv6/conf/lo/force_forwarding", 1)
+    except FileNotFoundError:
+        pytest.skip("this kernel has no force_forwarding: it came with Linux 6.17")
+    host.forwards(6, "lo", on=False)
+    assert not host.drops(to(CLOSED, 6))
+
+
+def test_directed_broadcasts_may_be_forwarded(host: Host) -> None:
+    host.space.sysctl("net/ipv4/conf/all/bc_forwarding", 1)
+    assert not host.drops(to(CLOSED, 4))
+    assert host.drops(to(CLOSED, 6))
+
+
+@pytest.mark.parametrize("destination", ["224.0.0.251", "255.255.255.255", "ff02::fb", "ff0e::1"])
+def test_groups_may_be_forwarded_too(host: Host, destination: str) -> None:
+    assert not host.drops(to(CLOSED, 6 if ":" in destination else 4, UDP, destination))
+
+
+def test_interface_with_a_master(host: Host) -> None:
+    """The compiler does not ask for early drop there."""
+    host.bench.fill(image_of(HOST_POLICY, Interface(INTERFACE, 2, master=3)))
+    assert not host.drops(to(CLOSED))
+    host.bench.fill(image_of(HOST_POLICY))
+    assert host.drops(to(CLOSED))
+
+
+def test_without_the_program(bench: Bench) -> None:
+    bench.fill(image_of(HOST_POLICY))
+    assert bench.xdp(to(CLOSED)).is_pass(Reason.PASS_NO_MATCH)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import pyxdp
-from pyxdp.cli.commands import FILES, node_option
+from pyxdp.cli.commands import FILES
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.flow import parse_flow, parse_hex
 from pyxdp.errors import OperatorError
@@ -52,7 +52,9 @@ class _Address(click.ParamType):
 _options = (
     click.argument("flow", nargs=-1, metavar="[PROTOCOL SOURCE DESTINATION]"),
     *FILES,
-    node_option,
+    click.option(
+        "--node", metavar="NAME", help="Ask its HostEndpoints only; with --interface by default the host name."
+    ),
     click.option("--endpoint", metavar="NAME", help="The HostEndpoint to ask, on an interface as it describes."),
     click.option("--interface", metavar="NAME", help="The interface of this machine to ask instead."),
     click.option("--ingress", "direction", flag_value="Ingress", help="Towards the host; by default by the addresses."),

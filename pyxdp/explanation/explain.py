@@ -16,12 +16,11 @@ from pyxdp.evaluator import (
 )
 from pyxdp.evaluator.classes import BEFORE_DNAT
 from pyxdp.evaluator.endpoint import endpoint_labels
-from pyxdp.evaluator.tiers import ordered_tiers
 from pyxdp.explanation.bystanders import find_bystanders
 from pyxdp.explanation.governance import describe_governance
 from pyxdp.explanation.origins import origin_of_rule
 from pyxdp.explanation.stages import Passage
-from pyxdp.explanation.values import NOWHERE, Bystander, ClassAccount, Explanation
+from pyxdp.explanation.values import NOWHERE, Bystander, ClassAccount, Explanation, Stage
 from pyxdp.net.parse import Content, Frame
 
 if TYPE_CHECKING:
@@ -115,6 +114,7 @@ class _Question:
             context=self.context,
             result=result,
         )
+        stages = tuple(passage.stages())
         return ClassAccount(
             policy_class=result.policy_class,
             hooks=_HOOKS[result.policy_class, self.direction, self.context.path],
@@ -122,9 +122,9 @@ class _Question:
             reason=result.reason,
             rule=result.rule,
             tier=result.tier,
-            origin=self._origin(result),
+            origin=self._origin(result, stages[-1]),
             logs=result.logs,
-            stages=tuple(passage.stages()),
+            stages=stages,
         )
 
     def bystanders(self, evaluation: Evaluation) -> tuple[Bystander, ...]:
@@ -132,10 +132,10 @@ class _Question:
         path = self.context.path
         return tuple(find_bystanders(self.place.resources, labels, self.direction, path, evaluation))
 
-    def _origin(self, result: ClassResult) -> Origin:
+    def _origin(self, result: ClassResult, last: Stage) -> Origin:
+        """Find where what decided is written; for the end of a tier that nobody wrote its last policy."""
         if result.rule is not None:
             return origin_of_rule(self.place.resources, result.rule, self.place.node)
         if result.reason is Reason.END_OF_TIER:
-            tiers = ordered_tiers(self.place.resources)
-            return next(tier.metadata.origin for tier in tiers if tier.metadata.name == result.tier)
+            return last.origin if str(last.origin) else last.lists[-1].origin
         return self.endpoint.metadata.origin if result.reason in _OF_ENDPOINT else NOWHERE

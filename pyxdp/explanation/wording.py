@@ -67,7 +67,8 @@ def _class_decision(result: ClassAccount) -> str:
     elif result.reason is Reason.FAILSAFE:
         said = f"failsafe port {result.stages[-1].outcome.partition(':')[0]}"
     elif result.reason is Reason.END_OF_TIER:
-        said = f"end of tier {result.tier}: none of its rules matched"
+        names = ", ".join(rules.name for rules in result.stages[-1].lists)
+        said = f"end of tier {result.tier}: no rule matched in {names}"
     elif result.reason is Reason.MISSING_PROFILE:
         said = result.stages[-1].outcome.partition(":")[0]
     else:

@@ -119,12 +119,12 @@ def test_the_end_of_a_tier(tier: str, outcome: str) -> None:
     assert (found.outcome, found.decides) == (outcome, "Deny" in outcome)
     assert found.origin.line > 0
     if found.decides:
-        assert decision(explanation) == f"end of tier sec: none of its rules matched, {found.origin}"
+        assert decision(explanation) == f"end of tier sec: no rule matched in sec.p, {found.origin}"
 
 
 def test_the_end_of_tiers_that_nobody_wrote() -> None:
     resources = world(policy("action: Allow, protocol: UDP"))
-    assert decision(ask(resources, packet())) == "end of tier default: none of its rules matched, built in"
+    assert decision(ask(resources, packet())) == f"end of tier default: no rule matched in p, {FILE}:12"
     (written,) = resources.globalNetworkPolicies
     missing = replace(resources, globalNetworkPolicies=(replace(written, tier="gone"),))
     found = stage(ask(missing, packet()), "tier gone")

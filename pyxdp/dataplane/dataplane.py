@@ -198,14 +198,14 @@ class Dataplane:
         state: planner.State,
         settings: HookSettings,
     ) -> planner.Target:
-        every = tuple(planner.TableSet(self._iptables.variant, family) for family in self._iptables.families)
+        families = self._iptables.families if governed or state.rules else ()
         return planner.Target(
             build=self._code.build,
             tables=image.tables,
             digest=image.digest,
             names=image.names,
             interfaces=governed,
-            table_sets=every if governed else (),
+            table_sets=tuple(planner.TableSet(self._iptables.variant, family) for family in families),
             settings=settings,
             early=not early.obstacle(self._code, settings, state.tracking),
             applied_ns=time.time_ns(),

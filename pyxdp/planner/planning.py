@@ -264,8 +264,9 @@ class _Planning:
 
     def _clean_up(self) -> Iterator[Operation]:
         state = self.state
-        before = dict.fromkeys(self.target.table_sets, self.rules_until_switch)
-        yield from _rules(self.target.table_sets, before, Rules(self.wanted, self.target.settings))
+        if self.rules_until_switch.programs != self.wanted:
+            before = dict.fromkeys(self.target.table_sets, self.rules_until_switch)
+            yield from _rules(self.target.table_sets, before, Rules(self.wanted, self.target.settings))
         kept = {*self.wanted, *self.renamed.values()}
         yield from (Detach(name) for name in sorted(state.links) if name not in kept)
         yield from (UnpointPrograms(name) for name in sorted(state.programs) if name not in self.wanted)

@@ -156,7 +156,7 @@ class Target:
         digest: of the map image.
         names: identity records by counter index.
         interfaces: governed interfaces by name, and patterns.
-        table_sets: where rules belong; rules of ours anywhere else are removed.
+        table_sets: where rules belong; rules of ours anywhere else are removed, and so before the switch.
         settings: that rules are made by.
         early: early drop is wanted, if the kernel can.
         applied_ns: CLOCK_REALTIME for the slot's header.

@@ -85,7 +85,7 @@ def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -
         digest=sha256(b"".join(tables.values())).digest(),
         names=names,
         interfaces={name: planner.Governed(number, ifindexes.get(name, 0), "hep") for name, number in numbers.items()},
-        table_sets=tuple(table for table in TABLES if table.variant == wish.variant) if numbers else (),
+        table_sets=tuple(table for table in TABLES if table.variant == wish.variant),
         settings=wish.settings,
         early=wish.early,
         applied_ns=5,
@@ -131,7 +131,8 @@ def reached(world: World, target: planner.Target) -> None:
         name: planner.XdpLink(target.interfaces[name].ifindex, it) for name, it in with_xdp.items()
     }
     assert dict(state.programs) == numbers
-    assert dict(state.rules) == dict.fromkeys(target.table_sets, planner.Rules(numbers, target.settings))
+    rules = dict.fromkeys(target.table_sets, planner.Rules(numbers, target.settings))
+    assert dict(state.rules) == (rules if numbers else {})
     early_as_wanted(world, target, bool(with_xdp))
 
 
@@ -282,6 +283,11 @@ def test_other_code_moves_to_a_new_object_without_switching() -> None:
     assert "Switch" not in second
     assert second[0] == "CreateObject"
     assert second[-1] == "RemoveObject"
+
+
+def test_the_last_rules_go_after_the_switch() -> None:
+    _, (_, second) = applied(wish_for("eth0"), wish_for())
+    assert second.index("Switch") < second.index("RemoveRules") < second.index("Detach")
 
 
 def test_a_pattern_has_rules_only() -> None:

@@ -12,7 +12,7 @@ import pyxdp
 from pyxdp.cli.commands import FILES
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.flow import parse_flow, parse_hex
-from pyxdp.errors import OperatorError
+from pyxdp.errors import CaptureError, OperatorError
 from pyxdp.evaluator import Conntrack, Context, Direction, Verdict
 from pyxdp.evaluator import Path as Way
 from pyxdp.explanation import Place, explain, place_of
@@ -136,6 +136,9 @@ class _Question:
                 flows = explain_capture(
                     place, read_capture(stream), context=self._context, direction=self._direction, each=self._each
                 )
+        except CaptureError as error:
+            hint = f"make one with: tcpdump -i {place.interface} -w FILE"
+            raise CaptureError(f"{file}: {error}", hint=hint) from error
         except OSError as error:
             raise OperatorError(f"{file}: {error.strerror}") from error
         self._tell(flows, summary=not self._verbose)

@@ -8,9 +8,9 @@
     policy = pyxdp.resolve(manifest.resources)
     report = pyxdp.apply(policy)
 
-The steps are :func:`load`, :func:`resolve`, :func:`compile`, :func:`evaluate`, :func:`explain`, :func:`apply`,
-:func:`status` and :func:`delete`; the command ``pyxdp`` calls the same functions. ``docs/python.md`` shows them at
-work.
+The steps are :func:`load`, :func:`resolve`, :func:`compile`, :func:`evaluate`, :func:`explain`, :func:`load_cases`,
+:func:`test`, :func:`apply`, :func:`status` and :func:`delete`; the command ``pyxdp`` calls the same functions.
+``docs/python.md`` shows them at work.
 
 Importing this package does nothing and costs next to nothing: a name brings in what it needs when it is first used. So
 the pure steps work where there is no libbpf, no kernel and no root.
@@ -22,6 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pyxdp.cases import Case, CaseResult
     from pyxdp.compiler import MapImage
     from pyxdp.dataplane import Dataplane, Report, Status, Step
     from pyxdp.errors import PyxdpError
@@ -31,13 +32,26 @@ if TYPE_CHECKING:
     from pyxdp.model import Resources
     from pyxdp.net import Interface, Packet
     from pyxdp.resolver import EffectivePolicy
-    from pyxdp.steps import apply, compile, delete, evaluate, explain, load, resolve, status  # noqa: A004 - the step's name
+    from pyxdp.steps import (
+        apply,
+        compile,  # noqa: A004 - the step's name
+        delete,
+        evaluate,
+        explain,
+        load,
+        load_cases,
+        resolve,
+        status,
+        test,
+    )
     from pyxdp.xtables import Iptables
 
     __version__: str
 
 #: Where each public name lives.
 _HOMES: Final = {
+    "Case": "pyxdp.cases",
+    "CaseResult": "pyxdp.cases",
     "Context": "pyxdp.evaluator",
     "Dataplane": "pyxdp.dataplane",
     "EffectivePolicy": "pyxdp.resolver",
@@ -59,12 +73,16 @@ _HOMES: Final = {
     "evaluate": "pyxdp.steps",
     "explain": "pyxdp.steps",
     "load": "pyxdp.steps",
+    "load_cases": "pyxdp.steps",
     "loads": "pyxdp.manifest",
     "resolve": "pyxdp.steps",
     "status": "pyxdp.steps",
+    "test": "pyxdp.steps",
 }
 
 __all__ = [
+    "Case",
+    "CaseResult",
     "Context",
     "Dataplane",
     "EffectivePolicy",
@@ -87,9 +105,11 @@ __all__ = [
     "evaluate",
     "explain",
     "load",
+    "load_cases",
     "loads",
     "resolve",
     "status",
+    "test",
 ]
 
 

@@ -21,13 +21,14 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Literal
 
-from pyxdp.errors import OperatorError
+from pyxdp.errors import ManifestError, OperatorError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TextIO
 
+    from pyxdp.cases import Case, CaseResult, EngineChoice
     from pyxdp.compiler import MapImage
     from pyxdp.dataplane import Dataplane, Report, Status, Step
     from pyxdp.evaluator import Context, Evaluation
@@ -186,6 +187,61 @@ def explain(  # noqa: PLR0913 - a question of eight independent parts
     asked = parse_frame(packet) if isinstance(packet, bytes) else packet
     towards = evaluator.Direction(direction.capitalize()) if direction else place.direction_of(asked)
     return explanation.explain(place, towards, asked, context)
+
+
+def load_cases(
+    paths: Sequence[str | os.PathLike[str]], resources: Resources, *, stdin: TextIO | None = None
+) -> tuple[Case, ...]:
+    """Read tests of policy; ``docs/policy-tests.md`` has the format.
+
+    Args:
+        paths: what to read, as for :func:`load`.
+        resources: the policy, whose host endpoints the cases name.
+        stdin: what ``-`` reads instead of ``sys.stdin``.
+
+    Raises:
+        ManifestError: something is wrong; holds every problem of every file with line and column.
+        UnsupportedPolicyError: a rule in use can not be enforced by any version.
+    """
+    from pyxdp import cases
+
+    found = cases.read_cases(paths, resources, stdin=stdin)
+    if found.problems:
+        raise ManifestError(found.problems)
+    return found.cases
+
+
+def test(
+    resources: Resources,
+    cases: Iterable[Case],
+    *,
+    engine: EngineChoice = "both",  # noqa: PT028
+) -> Iterator[CaseResult]:
+    """Say what policy makes of packets, and whether that is what was expected. No interface is needed or touched.
+
+    Every host endpoint that a case names gets an interface of its own, made up for it.
+
+    Args:
+        resources: the policy.
+        cases: what to judge.
+        engine: ``programs`` runs the BPF programs on the running kernel and needs root and Linux 5.12; ``evaluator``
+            is a second implementation that needs nothing; ``both`` asks both, and where they disagree the case fails.
+
+    Returns:
+        A result for each case, as soon as it is known.
+
+    Raises:
+        ManifestError: a case names no host endpoint that could govern an interface.
+        UnsupportedPolicyError: a rule in use can not be enforced by any version.
+        CapacityError: the policy is too large.
+        BpfError: the kernel refuses to load or run the programs.
+    """
+    from pyxdp.cases import run_cases
+
+    return run_cases(tuple(cases), resources, engine)
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # pytest looks for names that begin so
 
 
 def apply(

@@ -1,12 +1,11 @@
 """Tests of policy: packets, and what should become of them.
 
->>> from pyxdp.cases import Case, run_cases
-
 ``values``     a case and its result
 ``packets``    reading the packet of a case
 ``reading``    text to cases, with every error of every file at once
 ``endpoints``  an interface for each host endpoint, made up for it
-``engines``    who judges: the real programs, and the evaluator
+``programs``   the real programs as judges
+``evaluating`` the evaluator as a judge
 ``running``    all of them together
 """
 
@@ -15,5 +14,17 @@ from __future__ import annotations
 from pyxdp.cases.reading import CaseFiles, read_cases
 from pyxdp.cases.running import EngineChoice, run_cases
 from pyxdp.cases.values import Case, CaseResult, Engine, describe
+from pyxdp.trial import Stage, Verdict
 
-__all__ = ["Case", "CaseFiles", "CaseResult", "Engine", "EngineChoice", "describe", "read_cases", "run_cases"]
+__all__ = [
+    "Case",
+    "CaseFiles",
+    "CaseResult",
+    "Engine",
+    "EngineChoice",
+    "Stage",
+    "Verdict",
+    "describe",
+    "read_cases",
+    "run_cases",
+]

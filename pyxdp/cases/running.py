@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pyxdp.cases.endpoints import NoEndpointError, TestedEndpoints
-from pyxdp.cases.engines import Evaluator, Programs
+from pyxdp.cases.evaluating import Evaluator
 from pyxdp.cases.values import CaseResult
 from pyxdp.errors import ManifestError, Problem
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pyxdp.cases.endpoints import TestedEndpoint
-    from pyxdp.cases.engines import Judge
+    from pyxdp.cases.evaluating import Judge
     from pyxdp.cases.values import Case, Engine
     from pyxdp.model import Resources
 
@@ -39,6 +39,8 @@ def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice)
     judges: dict[Engine, Judge] = {}
     with ExitStack() as stack:
         if engine != "evaluator":
+            from pyxdp.cases.programs import Programs  # noqa: PLC0415 - the evaluator works where there is no libbpf
+
             judges["programs"] = stack.enter_context(Programs(endpoints))
         if engine != "programs":
             judges["evaluator"] = Evaluator(resources, endpoints)

@@ -95,6 +95,7 @@ class _Commands(click.Group):
 #: Name of each command -> its module in this package.
 _COMMANDS: Final = {
     "check": "check",
+    "test": "test",
     "apply": "apply",
     "status": "status",
     "delete": "delete",
@@ -182,14 +183,16 @@ _files = click.option(
 _paths = click.argument("paths", nargs=-1, callback=_collect, expose_value=False)
 
 
-def command(*options: Callable[[Any], Any], name: str) -> Callable[[Callable[..., None]], click.Command]:
+def command(
+    *options: Callable[[Any], Any], name: str, cls: type[click.Command] = click.Command, epilog: str = EXIT_CODES
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function whose first argument is the settings."""
 
     def make(function: Callable[..., None]) -> click.Command:
         made: Any = click.pass_obj(function)
         for option in reversed((*options, _json, _debug)):
             made = option(made)
-        return click.command(name, epilog=EXIT_CODES)(made)
+        return click.command(name, cls=cls, epilog=epilog)(made)
 
     return make
 

@@ -12,14 +12,13 @@ import click
 
 from pyxdp.cli import failure
 from pyxdp.cli.commands import cli
+from pyxdp.cli.failure import Failure
 from pyxdp.cli.interruption import Interrupted, Interruption
 from pyxdp.cli.output import Output
 from pyxdp.errors import PyxdpError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pyxdp.cli.failure import Failure
 
 #: Set by shells that want completions; then click prints them and exits.
 _COMPLETION: Final = "_PYXDP_COMPLETE"
@@ -32,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: by default those of the process.
 
     Returns:
-        The exit code: 0; 1 for a bug; 2 when what the author or the command line says is wrong; 3 when the machine is
-        not ready; 128 and the signal's number when a signal ended it.
+        The exit code: 0, or what the command asks for; 1 for a bug; 2 when what the author or the command line says is
+        wrong; 3 when the machine is not ready; 128 and the signal's number when a signal ended it.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
@@ -43,18 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with interruption.handled():
             found = _run(arguments, interruption)
-            if found is not None:
+            if isinstance(found, Failure):
                 _tell(found, arguments)
     except Interrupted as interrupted:  # while the failure was told
         return interrupted.exit_code
-    return found.exit_code if found else 0
+    return found.exit_code if isinstance(found, Failure) else found
 
 
-def _run(arguments: list[str], interruption: Interruption) -> Failure | None:
-    """Run the command and describe what stopped it, if anything did."""
+def _run(arguments: list[str], interruption: Interruption) -> Failure | int:
+    """Run the command; return the exit code that it asks for, or describe what stopped it."""
     stopped: BaseException
     try:
-        cli.main(arguments, prog_name="pyxdp", standalone_mode=False, obj=interruption)
+        # What a command returns is its answer to Context.exit(), or nothing.
+        return cli.main(arguments, prog_name="pyxdp", standalone_mode=False, obj=interruption) or 0
     except PyxdpError as error:
         stopped, found = error, failure.of_error(error)
     except click.ClickException as error:
@@ -65,11 +65,9 @@ def _run(arguments: list[str], interruption: Interruption) -> Failure | None:
     except SystemExit:
         if _COMPLETION in os.environ:
             raise
-        return None  # how click ends when nobody reads its help any more
+        return 0  # how click ends when nobody reads its help any more
     except Exception as error:  # noqa: BLE001 - a bug; it is told, never hidden
         stopped, found = error, failure.of_bug(error)
-    else:
-        return None
     if "--debug" in arguments:
         traceback.print_exception(stopped)
     return found

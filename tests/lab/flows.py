@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Transport = Literal["tcp", "udp", "icmp"]
 
 #: How long nothing has to happen before what has not come counts as not coming, in seconds.
-SILENCE = 0.15
+SILENCE = 0.1
 #: How long is waited for what should come.
 PATIENCE = 2.0
 
@@ -69,12 +69,12 @@ class Flow:
         return f"{self.transport} {arrow}{behind}"
 
 
-def expect(table: Mapping[Flow, Outcome]) -> None:
-    """Start every flow of the table and hold what becomes of it against the table."""
+def expect(*tables: Mapping[Flow, Outcome]) -> None:
+    """Start every flow of the tables and hold what becomes of it against them."""
+    table = {flow: outcome for each in tables for flow, outcome in each.items()}
     found = observe(table)
-    wrong = [f"{flow}: {found[flow].value}, not {outcome.value}" for flow, outcome in table.items()]
-    wrong = [line for line, (flow, outcome) in zip(wrong, table.items(), strict=True) if found[flow] is not outcome]
-    assert not wrong, "\n".join(["", *wrong])
+    wrong = {flow: outcome for flow, outcome in table.items() if found[flow] is not outcome}
+    assert not wrong, "".join(f"\n{flow}: {found[flow].value}, not {outcome.value}" for flow, outcome in wrong.items())
 
 
 def observe(table: Mapping[Flow, Outcome]) -> dict[Flow, Outcome]:

@@ -36,25 +36,28 @@ class GovernedGateway:
     Attributes:
         net: the three machines.
         variant: of the host's iptables, for pyxdp's rules and for the tests' own.
-        early_drop: whether the host may drop at XDP what a later hook would drop.
     """
 
     def __init__(self, net: Gateway, bpffs: Path, variant: Variant) -> None:
         self.net = net
         self.variant = variant
-        self.early_drop = True
         self._bpffs = bpffs
         self._host = Host(net.outside, net.client, bpffs, variant)
 
-    def apply(self, *documents: str) -> None:
-        """Enforce these documents and nothing else; connections of before are forgotten."""
-        self.change(*documents)
+    def apply(self, *documents: str, early_drop: bool = True) -> None:
+        """Enforce these documents and nothing else; connections of before are forgotten.
+
+        Args:
+            documents: the policy.
+            early_drop: whether the host may drop at XDP what a later hook would drop.
+        """
+        self.change(*documents, early_drop=early_drop)
         self.net.host.run("conntrack", "-F")
 
-    def change(self, *documents: str) -> None:
+    def change(self, *documents: str, early_drop: bool = True) -> None:
         """Like :meth:`apply`, but connections live on."""
         self._host.apply("".join(documents))
-        if not self.early_drop:
+        if not early_drop:
             slot = self._bpffs / "v1/maps/early"
             self.net.host.run("bpftool", "map", "delete", "pinned", str(slot), "key", "0", "0", "0", "0")
 
@@ -79,29 +82,48 @@ class GovernedGateway:
                 return False
 
     @contextmanager
-    def rule(self, table: str, chain: str, *words: str, family: int = 4) -> Iterator[None]:
-        """A rule of the host's own, appended, by the variant that pyxdp uses."""
-        self.iptables("-t", table, "-A", chain, *words, family=family)
+    def rules(self, table: str, rules: Mapping[int, Sequence[str]]) -> Iterator[None]:
+        """Rules of the host's own, by the variant of iptables that pyxdp uses.
+
+        Args:
+            table: ``nat``, ``raw``, ...
+            rules: of IPv4 (4) and IPv6 (6), each beginning with its chain.
+        """
         try:
+            self._restore(table, "-A", rules)
             yield
         finally:
-            self.iptables("-t", table, "-D", chain, *words, family=family)
+            self._restore(table, "-D", rules)
+
+    @contextmanager
+    def dnat(self, chain: str, port: int, place: Interface, to: int) -> Iterator[None]:
+        """TCP and UDP to a port, wherever it is sent, go to another port of a place."""
+        targets = {4: f"{place.ipv4}:{to}", 6: f"[{place.ipv6}]:{to}"}
+        rules = {
+            family: [f"{chain} -p {it} --dport {port} -j DNAT --to-destination {target}" for it in ("tcp", "udp")]
+            for family, target in targets.items()
+        }
+        with self.rules("nat", rules):
+            yield
+
+    def _restore(self, table: str, action: str, rules: Mapping[int, Sequence[str]]) -> None:
+        for family, lines in rules.items():
+            text = "\n".join([f"*{table}", *(f"{action} {line}" for line in lines), "COMMIT\n"])
+            self.net.host.run(f"{self._tool(family)}-restore", "--noflush", "--wait", input=text)
 
     @contextmanager
     def chain_policy(self, chain: str, target: str) -> Iterator[None]:
         """What the host's filter table does with what nothing in ``chain`` takes, for both families."""
         try:
             for family in (4, 6):
-                self.iptables("-P", chain, target, family=family)
+                self.net.host.run(self._tool(family), "-w", "-P", chain, target)
             yield
         finally:
             for family in (4, 6):
-                self.iptables("-P", chain, "ACCEPT", family=family)
+                self.net.host.run(self._tool(family), "-w", "-P", chain, "ACCEPT")
 
-    def iptables(self, *words: str, family: int = 4) -> None:
-        """Run iptables or ip6tables on the host."""
-        tool = "iptables" if family == 4 else "ip6tables"
-        self.net.host.run(f"{tool}-{self.variant}", "-w", *words)
+    def _tool(self, family: int) -> str:
+        return f"{'iptables' if family == 4 else 'ip6tables'}-{self.variant}"
 
 
 @contextmanager

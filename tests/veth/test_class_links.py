@@ -1,4 +1,4 @@
-"""What a default-deny endpoint needs of the link: neighbours, addresses, VLANs with endpoints of their own."""
+"""What a default-deny endpoint needs of the link: neighbours, and an address."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.lab.flows import ANSWERED, SILENT, expect
-from tests.lab.gateway import flow, vlan
+from tests.lab.gateway import flow
 from tests.lab.waiting import wait_until
-from tests.veth.classes import EVERYTHING, GovernedGateway, echo_requests, endpoint, policy, to_ports, untracked
+from tests.veth.classes import GovernedGateway, echo_requests, endpoint, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,43 +81,3 @@ def _received(client: socket.socket) -> bool:
         return client.recv(16) == b"offer"
     except BlockingIOError:
         return False
-
-
-@pytest.mark.parametrize("parent_allows", [False, True])
-def test_a_vlan_has_the_policy_of_its_own_endpoint(either_lab: GovernedGateway, *, parent_allows: bool) -> None:
-    lab, net = either_lab, either_lab.net
-    with vlan(net.client, net.outside) as tags:
-        allowed, denied = (net.outside, tags[1]) if parent_allows else (tags[1], net.outside)
-        web = policy("web", selector="side == 'allowed'", ingress=to_ports("Allow", 8080))
-        lab.apply(endpoint(allowed, "allowed"), endpoint(denied, "denied"), web)
-        untagged, tagged = (ANSWERED, SILENT) if parent_allows else (SILENT, ANSWERED)
-        expect(
-            {net.inward("tcp", 8080, family): untagged for family in (4, 6)}
-            | {flow("tcp", tags, 8080, family): tagged for family in (4, 6)}
-        )
-
-
-def test_a_vlan_without_an_endpoint_is_left_alone(lab: GovernedGateway) -> None:
-    net = lab.net
-    with vlan(net.client, net.outside) as tags:
-        lab.apply(endpoint(net.outside, "outside"))
-        expect(
-            {net.inward("tcp", 8080, family): SILENT for family in (4, 6)}
-            | {flow("tcp", tags, 8080, family): ANSWERED for family in (4, 6)}
-        )
-
-
-def test_untracked_policy_tells_a_vlan_from_its_parent(either_lab: GovernedGateway) -> None:
-    """A veth, like a card with VLAN offload, hides tags from XDP: the raw table must decide."""
-    lab, net = either_lab, either_lab.net
-    with vlan(net.client, net.outside) as tags:
-        deny = untracked("no", selector="side == 'outside'", ingress=to_ports("Deny", 8080))
-        lab.apply(endpoint(net.outside, "outside", [EVERYTHING]), endpoint(tags[1], "tag", [EVERYTHING]), deny)
-        expect(
-            {
-                net.inward("tcp", 8080): SILENT,
-                net.inward("tcp", 8081): ANSWERED,
-                flow("tcp", tags, 8080): ANSWERED,
-                flow("tcp", tags, 8081): ANSWERED,
-            }
-        )

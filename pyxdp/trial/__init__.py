@@ -1,7 +1,8 @@
 """What would become of a packet: the real programs, hook by hook, without an interface.
 
-:class:`pyxdp.trial.host.TrialHost` runs the programs by ``BPF_PROG_TEST_RUN`` in the order in which the kernel would:
-XDP, then the tables raw, mangle and filter, by the very rules that iptables is given. Only that module needs libbpf.
+:class:`TrialHost` runs the programs by ``BPF_PROG_TEST_RUN`` in the order in which the kernel would: XDP, then the
+tables raw, mangle and filter, by the very rules that iptables is given. It needs libbpf, and is imported when it is
+first used; the answers are plain values.
 
 ``judgement`` the answers
 ``host``      programs, policy and interface
@@ -14,6 +15,19 @@ XDP, then the tables raw, mangle and filter, by the very rules that iptables is 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pyxdp.trial.judgement import XDP, Judgement, Passage, PolicyClass, RuleName, Stage, Verdict
 
-__all__ = ["XDP", "Judgement", "Passage", "PolicyClass", "RuleName", "Stage", "Verdict"]
+if TYPE_CHECKING:
+    from pyxdp.trial.host import TrialHost
+
+__all__ = ["XDP", "Judgement", "Passage", "PolicyClass", "RuleName", "Stage", "TrialHost", "Verdict"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "TrialHost":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pyxdp.trial.host import TrialHost  # noqa: PLC0415 - see above
+
+    return TrialHost

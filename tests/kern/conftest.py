@@ -92,7 +92,7 @@ class Result:
 
     def _counts_once(self, reason: Reason) -> bool:
         """One packet for the reason, and one for the rule where a rule decides."""
-        by_rule = reason in {Reason.PASS_ALLOWED, Reason.PASS_FAILSAFE, Reason.DROP_POLICY}
+        by_rule = reason in {Reason.PASS_ALLOWED, Reason.PASS_FAILSAFE, Reason.DROP_POLICY, Reason.DROP_EARLY}
         return self.reasons == {reason: 1} and [packets for packets, _ in self.rules.values()] == [1] * by_rule
 
 
@@ -115,8 +115,9 @@ class Bench:
         return replace(result, action=_ACTIONS[int(result.action)])
 
     def raw(self, program: str, frame: bytes) -> Result:
-        """Run one of the raw table's programs: ``in_allow``, ``in_deny``, ``out_allow``, ``out_deny``."""
-        return self._run(program, frame, Direction.INGRESS if program.startswith("in_") else Direction.EGRESS)
+        """Run a program that iptables asks; its name says the direction."""
+        egress = program.startswith("out_") or "_out" in program or program == "local_dnat_deny"
+        return self._run(program, frame, Direction.EGRESS if egress else Direction.INGRESS)
 
     def _run(self, program: str, frame: bytes, direction: Direction) -> Result:
         before = self._counts("reasons", 2 * Limit.REASONS), self._counts("counters", _COUNTERS)

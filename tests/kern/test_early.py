@@ -97,14 +97,13 @@ def host(loaded_early: Bench, netns: Callable[[], Namespace]) -> Host:
     """A host that tracks connections and forwards nothing."""
     loaded_early.fill(image_of(HOST_POLICY))
     host = Host(loaded_early, netns())
-    for family, length in ((4, 32), (6, 128)):
+    for family, once in ((4, ()), (6, ("nodad",))):  # usable at once
         host.forwards(family, "all", on=False)
         host.forwards(family, "lo", on=False)
         iptables = "iptables-nft" if family == 4 else "ip6tables-nft"
         host.space.run(iptables, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
-        with host.space.links() as ip:
-            ip.addr("add", index=1, address=HOST[family], prefixlen=length)
-            ip.addr("add", index=1, address=REMOTE[family], prefixlen=length)
+        for address in (HOST[family], REMOTE[family]):
+            host.space.run("ip", "addr", "add", address, "dev", "lo", *once)
     return host
 
 

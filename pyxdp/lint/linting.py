@@ -1,0 +1,61 @@
+"""All checks together, and silence where it was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyxdp.lint.directions import find_directions
+from pyxdp.lint.failsafes import find_failsafes
+from pyxdp.lint.finding import Code, Finding
+from pyxdp.lint.nodeports import find_nodeports
+from pyxdp.lint.peers import find_peers
+from pyxdp.lint.returns import find_returns
+from pyxdp.lint.rules import find_rules
+from pyxdp.lint.silence import Silence
+from pyxdp.lint.survey import Survey
+from pyxdp.lint.world import make_world
+
+if TYPE_CHECKING:
+    from pyxdp.model import Resources
+
+#: Intervals that may be compared: seconds of work.
+EFFORT: Final = 20_000_000
+
+_CHECKS: Final = (find_rules, find_directions, find_returns, find_peers, find_failsafes, find_nodeports)
+
+
+def lint(resources: Resources, *, effort: int = EFFORT) -> tuple[Finding, ...]:
+    """Look for what is valid and probably not meant: for every host endpoint of every node, on any machine.
+
+    What is said is true: that a rule is shadowed or never matches is decided on the sets of packets, not on samples,
+    and every example gets what its outcome says. What is not said may still be so: policy of which the sets are too
+    many is given up in part.
+
+    Args:
+        resources: of the whole cluster.
+        effort: how much to compute before the rest is given up.
+
+    Returns:
+        Findings sorted by file, line and code; none that an annotation asks to be silent about.
+
+    Raises:
+        UnsupportedPolicyError: a configuration that can not be understood.
+        SelectorSyntaxError: a selector that was not checked when the resource was made.
+    """
+    world = make_world(resources)
+    survey = Survey(world, effort)
+    silence = Silence(resources)
+    found = [
+        *(finding for check in _CHECKS for finding in check(survey)),
+        *(silence.located(_refused(name, reason)) for name, reason in world.refused),
+        *silence.unknown(),
+    ]
+    return tuple(sorted((finding for finding in found if not silence.covers(finding)), key=_rank))
+
+
+def _rank(finding: Finding) -> tuple[str, int, str, str, str]:
+    return finding.origin.file, finding.origin.line, finding.code.value, finding.subject, finding.text
+
+
+def _refused(name: str, reason: str) -> Finding:
+    return Finding(code=Code.REFUSED_POLICY, subject=name, text=f"will be refused where it applies: {reason}")

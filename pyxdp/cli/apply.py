@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,9 +12,10 @@ from pyxdp.cli.changes import Changes, changes_between
 from pyxdp.cli.commands import CHANGES, MANIFESTS, node_option
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.execution import Watch
-from pyxdp.cli.findings import notices_of, resolution_json, tell
+from pyxdp.cli.findings import notices_of, resolution_json, tell, tell_briefly
 from pyxdp.cli.output import plural
 from pyxdp.compiler import compile_rulesets
+from pyxdp.lint import lint
 
 if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pyxdp.manifest import Manifest
     from pyxdp.resolver import EffectivePolicy
 
+#: Of lint, which is not to delay the policy.
+_EFFORT: Final = 2_000_000
 _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -42,7 +45,9 @@ def command(settings: Settings, node: str | None, *, dry_run: bool, allow_empty:
     begin = time.monotonic()
     manifest = settings.load()
     policy = pyxdp.resolve(manifest.resources, node=node)
-    tell(settings.output, manifest, policy)
+    findings = lint(manifest.resources, effort=_EFFORT)
+    tell(settings.output, manifest, policy, findings)
+    tell_briefly(settings.output, findings)
     applying = _Applying(settings, policy, dry_run=dry_run)
     with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch:
         report = pyxdp.apply(

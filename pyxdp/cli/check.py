@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import click
+
 import pyxdp
 from pyxdp.cli.commands import MANIFESTS, node_option
 from pyxdp.cli.commands import command as make_command
-from pyxdp.cli.findings import notices_of, resolution_json, tell
+from pyxdp.cli.findings import finding_json, notices_of, resolution_json, tell, tell_findings
 from pyxdp.cli.output import plural
 from pyxdp.cli.progress import Bar
 from pyxdp.compiler import compile_rulesets
+from pyxdp.lint import Severity, lint
 
 if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
@@ -20,19 +23,28 @@ if TYPE_CHECKING:
     from pyxdp.resolver import EffectivePolicy
 
 
-@make_command(*MANIFESTS, node_option, name="check")
-def command(settings: Settings, node: str | None) -> None:
-    """Check manifests, and show which interfaces of this node they govern.
+@make_command(
+    *MANIFESTS,
+    node_option,
+    click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning about what the manifests say."),
+    name="check",
+)
+def command(settings: Settings, node: str | None, *, strict: bool) -> None:
+    """Check manifests, warn of what is probably not meant, and show which interfaces of this node they govern.
 
-    Reads nothing but PATHS (files, folders, - for standard input) and the names and addresses of the interfaces. Needs
-    no privileges and changes nothing.
+    Warnings are about the host endpoints of all nodes; docs/lint.md explains each by the code at its end. Reads nothing
+    but PATHS (files, folders, - for standard input) and the names and addresses of the interfaces. Needs no privileges
+    and changes nothing.
     """
     manifest = settings.load()
     policy = pyxdp.resolve(manifest.resources, node=node)
     with Bar("compiling"):
         rulesets = compile_rulesets(policy)
+    with Bar("looking for mistakes"):
+        findings = lint(manifest.resources)
     output = settings.output
-    tell(output, manifest, policy)
+    tell(output, manifest, policy, findings)
+    tell_findings(output, findings)
     rows = [[it.name, it.state.value, ", ".join(it.interfaces), it.detail] for it in policy.resolutions]
     if rows:
         output.table(["HOST ENDPOINT", "STATE", "INTERFACES", "WHY"], rows)
@@ -42,7 +54,9 @@ def command(settings: Settings, node: str | None) -> None:
         f"node {policy.node}: {plural(len(policy.endpoints), 'interface')} governed, "
         f"{plural(len(rulesets.identities), 'rule')}"
     )
-    output.document(_as_json(manifest, policy, rulesets, kinds))
+    output.document(_as_json(manifest, policy, rulesets, kinds) | {"findings": list(map(finding_json, findings))})
+    if strict and any(it.severity is Severity.WARNING for it in findings):
+        click.get_current_context().exit(1)
 
 
 def _as_json(manifest: Manifest, policy: EffectivePolicy, rulesets: Rulesets, kinds: Counter[str]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def endpoint(interface: str, *, node: str = NODE, name: str = "hep") -> str:
 apiVersion: projectcalico.org/v3
 kind: HostEndpoint
 metadata: {{name: {name}, labels: {{role: {name}}}}}
-spec: {{node: {node}, interfaceName: "{interface}"}}
+spec: {{node: {node}, interfaceName: "{interface}", profiles: [projectcalico-default-allow]}}
 """
 
 

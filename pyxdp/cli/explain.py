@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
     from pyxdp.model import HostEndpoint, Resources
+    from pyxdp.net import Address
 
 _COLOURS: Final = {Verdict.ALLOW: "green", Verdict.DENY: "red", Verdict.NO_VERDICT: "yellow"}
 _ON_A_TERMINAL: Final = Style(
@@ -37,16 +39,6 @@ _ON_A_TERMINAL: Final = Style(
     strong=lambda text: click.style(text, bold=True),
     faint=lambda text: click.style(text, dim=True),
 )
-
-
-class _Address(click.ParamType):
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return ip_address(value)
-        except ValueError:
-            self.fail(f"{value} is not an address", param, ctx)
 
 
 _options = (
@@ -59,6 +51,7 @@ _options = (
     click.option("--interface", metavar="NAME", help="The interface of this machine to ask instead."),
     click.option("--ingress", "direction", flag_value="Ingress", help="Towards the host; by default by the addresses."),
     click.option("--egress", "direction", flag_value="Egress", help="Out of the host."),
+    click.option("--local", type=ip_address, multiple=True, metavar="ADDRESS", help="An address of the host."),
     click.option("--forward", is_flag=True, help="The host routes the packet; it is not for a process of its own."),
     click.option(
         "--ctstate",
@@ -67,7 +60,7 @@ _options = (
         show_default=True,
         help="What connection tracking says.",
     ),
-    click.option("--original-dst", type=_Address(), metavar="ADDRESS", help="Destination before DNAT."),
+    click.option("--original-dst", type=ip_address, metavar="ADDRESS", help="Destination before DNAT."),
     click.option("--original-dport", type=click.IntRange(0, 65535), metavar="PORT", help="Its port before DNAT."),
     click.option("--frame", metavar="HEX", help="A whole Ethernet frame instead of PROTOCOL SOURCE DESTINATION."),
     click.option(
@@ -141,7 +134,14 @@ class _Question:
             raise CaptureError(f"{file}: {error}", hint=hint) from error
         except OSError as error:
             raise OperatorError(f"{file}: {error.strerror}") from error
+        self._warn_of_directions(place, flows)
         self._tell(flows, summary=not self._verbose)
+
+    def _warn_of_directions(self, place: Place, flows: Sequence[Flow]) -> None:
+        inwards = all(it.explanation.direction is Direction.INGRESS for it in flows)
+        if flows and inwards and not self._direction and not place.addresses:
+            told = "no address of the host is known, so every packet counts as coming in"
+            self._settings.output.warning(f"{told}: name one with --local, or say --ingress or --egress")
 
     def _tell(self, flows: Sequence[Flow], *, summary: bool = False) -> None:
         output = self._settings.output
@@ -161,19 +161,24 @@ class _Question:
     def _place(self, frame: Frame | None) -> Place:
         resources = self._settings.load().resources
         if self._options["interface"]:
-            return _interface(resources, self._options["node"], self._options["interface"])
+            return _interface(resources, self._options["node"], self._options["interface"], self._options["local"])
         name = self._options["endpoint"] or _only_endpoint(resources, self._options["node"], frame)
-        return place_of(resources, name)
+        return place_of(resources, name, addresses=self._options["local"])
 
 
-def _interface(resources: Resources, node: str | None, name: str) -> Place:
-    """Ask an interface of this machine, with its addresses; one that is not there has none."""
+def _interface(resources: Resources, node: str | None, name: str, local: Sequence[Address]) -> Place:
+    """Ask an interface of this machine, with its addresses; one that is not there has those that were named."""
     from pyxdp import netlink  # noqa: PLC0415 - loads pyroute2, and only this needs it
 
-    interfaces = tuple(netlink.interfaces())
-    if all(it.name != name for it in interfaces):
-        interfaces = (*interfaces, Interface(name, 0))
-    return Place(resources=resources, node=node or pyxdp.steps.default_node(), interfaces=interfaces, interface=name)
+    interfaces = {it.name: it for it in netlink.interfaces()}
+    found = interfaces.get(name, Interface(name, 0))
+    interfaces[name] = replace(found, addresses=(*found.addresses, *local))
+    return Place(
+        resources=resources,
+        node=node or pyxdp.steps.default_node(),
+        interfaces=tuple(interfaces.values()),
+        interface=name,
+    )
 
 
 def _only_endpoint(resources: Resources, node: str | None, frame: Frame | None) -> str:

@@ -13,7 +13,7 @@ from pyxdp.net import Interface
 from pyxdp.net.parse import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pyxdp.model import HostEndpoint, Resources
     from pyxdp.net import Address, Packet
@@ -48,17 +48,20 @@ class Place:
         """The host endpoint that governs here; UnknownInterfaceError if ``interface`` is not among ``interfaces``."""
         return self.evaluator.governance(self.interface)
 
-    def direction_of(self, packet: Packet | Frame) -> Direction:
-        """Tell a packet's direction by the addresses known to be this host's; ingress if they do not tell."""
-        found = packet.packet if isinstance(packet, Frame) else packet
+    @cached_property
+    def addresses(self) -> frozenset[Address]:
+        """All addresses that are known to be this host's."""
         own = {address for it in self.interfaces for address in it.addresses}
-        if self.governance:
-            own.update(self.governance.endpoint.expectedIPs)
-        leaves = found is not None and found.source in own and found.destination not in own
+        return frozenset(own.union(self.governance.endpoint.expectedIPs if self.governance else ()))
+
+    def direction_of(self, packet: Packet | Frame) -> Direction:
+        """Tell a packet's direction by the host's addresses; ingress if they do not tell."""
+        found = packet.packet if isinstance(packet, Frame) else packet
+        leaves = found is not None and found.source in self.addresses and found.destination not in self.addresses
         return Direction.EGRESS if leaves else Direction.INGRESS
 
 
-def place_of(resources: Resources, name: str) -> Place:
+def place_of(resources: Resources, name: str, *, addresses: Sequence[Address] = ()) -> Place:
     """Return the place of a host endpoint as its resource describes it; no machine is looked at.
 
     An endpoint that names its interface is there, with its expected addresses. One with addresses only, and a ``*``
@@ -77,7 +80,7 @@ def place_of(resources: Resources, name: str) -> Place:
     return Place(
         resources=resources,
         node=endpoint.node,
-        interfaces=(Interface(interface, 1, _addresses(resources, endpoint)),),
+        interfaces=(Interface(interface, 1, (*_addresses(resources, endpoint), *addresses)),),
         interface=interface,
     )
 

@@ -109,6 +109,7 @@ OPEN = (
     [
         ["check", "all.yaml", "--node", "host"],
         ["compile", "all.yaml", "--node", "host"],
+        ["explain", "-f", "all.yaml", "tcp", "192.0.2.1", "192.0.2.2:53"],
         ["apply", "all.yaml", "--node", "host"],
         ["status"],
         ["delete"],

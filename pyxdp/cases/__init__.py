@@ -5,7 +5,7 @@
 ``reading``    text to cases, with every error of every file at once
 ``endpoints``  an interface for each host endpoint, made up for it
 ``programs``   the real programs as judges
-``evaluating`` the evaluator as a judge
+``evaluating`` the evaluator as a judge, in the ``words`` of the programs
 ``running``    all of them together
 """
 

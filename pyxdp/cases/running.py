@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pyxdp.cases.endpoints import NoEndpointError, TestedEndpoints
-from pyxdp.cases.evaluating import Evaluator
+from pyxdp.cases.evaluating import Evaluators
 from pyxdp.cases.values import CaseResult
 from pyxdp.errors import ManifestError, Problem
 
@@ -43,7 +43,7 @@ def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice)
 
             judges["programs"] = stack.enter_context(Programs(endpoints))
         if engine != "programs":
-            judges["evaluator"] = Evaluator(resources, endpoints)
+            judges["evaluator"] = Evaluators(resources, endpoints)
         for case in cases:
             yield CaseResult(case=case, judgements={name: judge.judge(case) for name, judge in judges.items()})
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _NEW_AND_LOCAL: Final = Context()
 _DEFAULT_SETTINGS: Final = HookSettings()
+_NO_XDP: Final = -1
 #: Any interface number but 0 will do.
 _ANOTHER_INTERFACE: Final = 1
 _TWO_SIDED: Final = ("local_in_deny", "local_out_deny", "local_dnat_deny")
@@ -93,7 +94,7 @@ class TrialHost:
         has_xdp = not is_pattern(governed)
         self._routes = {
             (direction, path, stage): Route(
-                xdp=self._programs["xdp"] if has_xdp and direction is Direction.INGRESS else -1,
+                xdp=self._programs["xdp"] if has_xdp and direction is Direction.INGRESS else _NO_XDP,
                 stations=tuple(it for it in stations if it.hook in HOOKS_OF_STAGE.get(stage, (it.hook,))),
                 two_sided=frozenset(self._programs[name] for name in _TWO_SIDED if path is Path.LOCAL),
                 came_in_by=_ANOTHER_INTERFACE if (direction, path) == (Direction.EGRESS, Path.FORWARD) else 0,
@@ -133,6 +134,7 @@ class TrialHost:
         direction: Direction = Direction.INGRESS,
         context: Context = _NEW_AND_LOCAL,
         stage: Stage = Stage.ALL,
+        xdp: bool = True,
     ) -> Judgement:
         """Judge a packet and find out which rule decided.
 
@@ -141,6 +143,7 @@ class TrialHost:
             direction: ingress or egress.
             context: what is known beyond the packet.
             stage: how far to follow it.
+            xdp: false: as if nothing were attached there.
 
         Raises:
             BpfError: the kernel refuses to run a program on such a frame.
@@ -148,7 +151,7 @@ class TrialHost:
         frames, found = _arriving(packet) if isinstance(packet, bytes) else _judged(packet, context)
         stage = stage if found.whole else Stage.UNTRACKED
         route = self._routes[direction, context.path, stage]
-        route = route if found.in_tables else route._replace(stations=())
+        route = route._replace(stations=route.stations if found.in_tables else (), xdp=route.xdp if xdp else _NO_XDP)
         ledger = Ledger(self._trial, self._names)
         journey = RecordedJourney(route, frames, context, ledger, self._titles)
         judgement = conclude(

@@ -58,12 +58,13 @@ class Dataplane:
     lock, so that two processes never do at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- settings, each by its name
         self,
         root: str | os.PathLike[str] = "/sys/fs/bpf",
         *,
         iptables: Iptables | None = None,
         log_per_second: int = 100,
+        early_drop: bool = True,
         lock_timeout: float = 30.0,
         on_wait: Callable[[], None] = lambda: None,
     ) -> None:
@@ -73,12 +74,14 @@ class Dataplane:
             root: where the bpffs is mounted, or a folder in it.
             iptables: which variant; by default that of the machine's ``iptables``.
             log_per_second: Log events that each CPU may emit a second; the rest is counted.
+            early_drop: XDP drops what pre-DNAT and normal policy deny for certain, if the kernel can.
             lock_timeout: seconds to wait for another process.
             on_wait: called once when there is another process to wait for.
         """
         self._layout = Layout(Path(root))
         self._iptables = iptables or Iptables()
         self._log_per_second = log_per_second
+        self._early_drop = early_drop
         self._lock_timeout = lock_timeout
         self._on_wait = on_wait
 
@@ -167,8 +170,7 @@ class Dataplane:
         """
         state = self.read()
         settings = _settings(state)
-        obstacle = early.obstacle(self._code, settings, state.tracking)
-        return read_status(self._layout, state, self._unchanged(state), settings, obstacle)
+        return read_status(self._layout, state, self._unchanged(state), settings, self._obstacle(settings, state))
 
     def _unchanged(self, state: planner.State) -> planner.Plan:
         """What applying the policy in force once more would do."""
@@ -207,9 +209,13 @@ class Dataplane:
             interfaces=governed,
             table_sets=tuple(planner.TableSet(self._iptables.variant, family) for family in families),
             settings=settings,
-            early=not early.obstacle(self._code, settings, state.tracking),
+            early=not self._obstacle(settings, state),
             applied_ns=time.time_ns(),
         )
+
+    def _obstacle(self, settings: HookSettings, state: planner.State) -> str:
+        """Why there must be no early drop; empty when there may be."""
+        return early.obstacle(self._code if self._early_drop else None, settings, state.tracking)
 
     @cached_property
     def _code(self) -> Code:

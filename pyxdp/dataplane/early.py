@@ -21,15 +21,17 @@ def possible(code: Code) -> bool:
     return bool(code.early) and _kernel() >= _MINIMUM_KERNEL
 
 
-def obstacle(code: Code, settings: HookSettings, tracking: Sequence[str]) -> str:
+def obstacle(code: Code | None, settings: HookSettings, tracking: Sequence[str]) -> str:
     """Say why it must not be; empty when nothing is in the way.
 
     Args:
-        code: what would be loaded.
+        code: what would be loaded; ``None`` when it is not wanted.
         settings: of the node.
         tracking: rules of others in a raw table that choose a conntrack zone or a helper: what is looked up by
             addresses alone is then not what the packet belongs to.
     """
+    if code is None:
+        return "it is switched off"
     if not code.early:
         return "this build has no program for it"
     if not possible(code):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pyxdp import bpf, planner
-from pyxdp.dataplane.attempt import Attempt, WayBack
+from pyxdp.dataplane.attempt import Attempt, Meanwhile, WayBack
 from pyxdp.dataplane.bpffs import remove_empty, remove_tree
 from pyxdp.dataplane.hooks import Hooks
 from pyxdp.dataplane.objects import Objects
@@ -105,16 +105,20 @@ class Execution:
             PyxdpError: an operation failed. Before the switch everything is as it was; after it the new policy is in
                 force, and the next apply finishes what is left.
         """
-        with ExitStack() as held:
+        with ExitStack() as held, Meanwhile() as meanwhile:
             try:
                 for number, operation in enumerate(plan.operations, 1):
                     begun = Step(number, len(plan.operations), operation)
                     on_progress(begun)
+                    if isinstance(operation, (planner.Switch, *_CLEAN_UP)):
+                        meanwhile.wait()
                     if isinstance(operation, _CLEAN_UP):
                         self._way_back.give_up()
-                    attempt = Attempt(_reporting(on_progress, begun), self._way_back, held)
+                    attempt = Attempt(_reporting(on_progress, begun), self._way_back, held, meanwhile)
                     self._carry_out[type(operation)](operation, attempt)
+                meanwhile.wait()
             except BaseException as error:
+                meanwhile.abandon()
                 self._go_back(error)
                 raise
 

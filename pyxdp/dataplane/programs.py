@@ -19,7 +19,7 @@ from pyxdp.bpf import Map, Object, ObjectMap, ObjectProgram, Program
 from pyxdp.dataplane import early
 from pyxdp.dataplane.bpffs import entries, make_folder, remove_tree
 from pyxdp.dataplane.code import PREFIX
-from pyxdp.dataplane.layout import FILTERS
+from pyxdp.dataplane.layout import EARLY_REFUSED, FILTERS
 from pyxdp.errors import BpfError
 
 if TYPE_CHECKING:
@@ -72,17 +72,25 @@ class Programs:
                 self._put(program, *self._answer(operation.object), attempt)
 
     def fill_early(self, operation: planner.FillEarly, attempt: Attempt) -> None:
-        """Let XDP find the program for early drop; if the kernel refuses it, leave a mark that says so."""
+        """Let XDP find the program for early drop, meanwhile; if the kernel refuses it, leave a mark that says so."""
+        attempt.on_failure(lambda: self._forget_early(operation.object))
+        attempt.meanwhile(lambda: self._load_early(operation.object))
+
+    def _load_early(self, number: int) -> None:
         with ExitStack() as stack:
-            maps = self._maps(operation.object, stack)
+            maps = self._maps(number, stack)
             try:
                 loaded = stack.enter_context(_loaded(self._code.early, [_EARLY], maps, self._constants(maps)))
             except BpfError as error:
-                mark = self._layout.early_refused(operation.object, error.errno or errno.EINVAL)
-                attempt.on_failure(lambda: remove_tree(mark))
-                make_folder(mark)
+                make_folder(self._layout.early_refused(number, error.errno or errno.EINVAL))
             else:
-                self._put(_program(loaded, _EARLY), *self._early(operation.object), attempt)
+                self._put(_program(loaded, _EARLY), *self._early(number))
+
+    def _forget_early(self, number: int) -> None:
+        _take_away(*self._early(number))
+        for mark in entries(self._layout.object(number)):
+            if mark.name.startswith(EARLY_REFUSED):
+                remove_tree(mark)
 
     def empty_early(self, operation: planner.EmptyEarly, attempt: Attempt) -> None:
         """Let XDP find it no more."""

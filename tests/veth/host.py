@@ -33,14 +33,20 @@ NODE = "host"
 SILENCE = 0.2
 
 
-def endpoint(interface: str, name: str = "hep") -> str:
+def endpoint(interface: str, name: str = "hep", profiles: Sequence[str] = ()) -> str:
+    """A host endpoint. Without a profile the normal class denies what no policy allows."""
     return f"""
 ---
 apiVersion: projectcalico.org/v3
 kind: HostEndpoint
 metadata: {{name: {name}, labels: {{role: {name}}}}}
-spec: {{node: {NODE}, interfaceName: "{interface}"}}
+spec: {{node: {NODE}, interfaceName: "{interface}", profiles: {json.dumps(list(profiles))}}}
 """
+
+
+def open_endpoint(interface: str, name: str = "hep") -> str:
+    """A host endpoint whose normal class allows what no policy denies."""
+    return endpoint(interface, name, ["projectcalico-default-allow"])
 
 
 def untracked(name: str, *, ingress: Rules, egress: Rules, order: int = 10) -> str:

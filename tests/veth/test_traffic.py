@@ -17,6 +17,7 @@ from tests.veth.host import (
     address_of,
     bound,
     endpoint,
+    open_endpoint,
     opened,
     ping,
     service,
@@ -59,11 +60,38 @@ def test_an_allowed_flow_leaves_conntrack_in_both_directions(tracked_host: Host)
 
 def test_what_no_untracked_rule_matches_is_tracked_as_before(tracked_host: Host) -> None:
     host = tracked_host
-    host.apply(endpoint(host.end.name) + service(6379))
+    host.apply(open_endpoint(host.end.name) + service(6379))
     for transport, family in FLOWS:
         assert host.can_talk(transport, 8080, family)
     assert len(host.conntrack(8080)) == len(FLOWS)
     assert host.reason("PASS_NO_MATCH") > 0
+
+
+def test_what_no_class_allows_is_denied(tracked_host: Host) -> None:
+    host = tracked_host
+    host.apply(endpoint(host.end.name) + service(6379))
+    for transport, family in FLOWS:
+        assert host.can_talk(transport, 6379, family)
+        assert not host.can_talk(transport, 8080, family)
+    assert host.conntrack(8080) == []
+    host.apply(open_endpoint(host.end.name) + service(6379))
+    for transport, family in FLOWS:
+        assert host.can_talk(transport, 8080, family)
+
+
+def test_a_connection_of_before_stays_when_nothing_else_is_allowed(tracked_host: Host) -> None:
+    host = tracked_host
+    with ExitStack() as stack:
+        server = stack.enter_context(host.serving("tcp", 8080))
+        with host.peer.namespace.entered():
+            client = stack.enter_context(opened("tcp", host.peer.ipv4))
+        client.connect((host.end.ipv4, 8080))
+        connection = stack.enter_context(server.accept()[0])
+        host.apply(endpoint(host.end.name))
+        assert not host.can_talk("tcp", 8081)
+        client.send(b"still here")
+        connection.settimeout(SILENCE * 5)
+        assert connection.recv(16) == b"still here"
 
 
 def test_connections_from_the_host_leave_conntrack_too(tracked_host: Host) -> None:
@@ -86,7 +114,7 @@ def test_a_denied_packet_never_reaches_the_stack(host: Host, transport: Transpor
     assert host.conntrack(7000) == []
     dropped = host.reason("DROP_POLICY")
     assert dropped > 0
-    (rule,) = (it for it in host.status().rules if it.packets)
+    (rule,) = (it for it in host.status().rules if it.packets and it.direction == "ingress")
     assert (rule.policy, rule.action, rule.packets) == ("deny-7000", "Deny", dropped)
     # XDP dropped them: neither the interface's IP counters nor raw PREROUTING have seen one.
     assert host.reason("UNTRACKED") == 0
@@ -95,7 +123,7 @@ def test_a_denied_packet_never_reaches_the_stack(host: Host, transport: Transpor
 def test_denied_egress_is_dropped_before_conntrack(tracked_host: Host) -> None:
     host = tracked_host
     out = [{"action": "Deny", "protocol": "UDP", "destination": {"ports": [5353]}}]
-    host.apply(endpoint(host.end.name) + untracked("no-mdns", ingress=[], egress=out))
+    host.apply(open_endpoint(host.end.name) + untracked("no-mdns", ingress=[], egress=out))
     for family in (4, 6):
         target = address_of(host.peer, family)
         with ExitStack() as stack:
@@ -173,7 +201,7 @@ def test_established_connections_survive_a_change_of_policy(host: Host) -> None:
 
 def test_a_listener_of_packets_sees_no_denied_one(host: Host) -> None:
     """An AF_PACKET socket taps after native XDP: what is dropped there is seen by nobody."""
-    host.apply(endpoint(host.end.name) + service(7000, "Deny"))
+    host.apply(open_endpoint(host.end.name) + service(7000, "Deny"))
     with host.space.entered():
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     with tap:

@@ -35,6 +35,7 @@ from tests.kern.frames import (
     tcp,
     udp,
 )
+from tests.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,13 +62,13 @@ class Host:
         self.bench = bench
         self.space = space
 
-    def receives(self, frame: bytes) -> Result:
+    def receives(self, frame: bytes, ifindex: int = 0) -> Result:
         with self.space.entered():
-            return self.bench.xdp(frame)
+            return self.bench.xdp(frame, ifindex)
 
-    def drops(self, frame: bytes) -> bool:
+    def drops(self, frame: bytes, ifindex: int = 0) -> bool:
         """Whether the frame is dropped early; if not, it passes as if nothing had been tried."""
-        result = self.receives(frame)
+        result = self.receives(frame, ifindex)
         if result.action == "pass":
             assert (result.reasons, result.rules) == ({Reason.PASS_NO_MATCH: 1}, {})
             return False
@@ -167,9 +168,15 @@ def test_priority_tag_makes_no_difference(host: Host) -> None:
 def test_reply_passes(host: Host, family: int) -> None:
     """The host has sent something; what comes back is not new, from the same port and to the same port only."""
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    entries = ("conntrack", "-L", "-f", f"ipv{family}", "-p", "udp", "--sport", str(CLOSED))
+
+    def has_sent() -> bool:  # the routes of a new IPv6 address take a moment
+        sender.sendto(b"question", (REMOTE[family], 40000))
+        return bool(host.space.run(*entries).stdout)
+
     with host.space.entered(), socket.socket(kind, socket.SOCK_DGRAM) as sender:
         sender.bind((HOST[family], CLOSED))
-        sender.sendto(b"question", (REMOTE[family], 40000))
+        wait_until(has_sent)
     assert not host.drops(to(CLOSED, family, UDP))
     assert host.drops(to(CLOSED, family, TCP))
     assert host.drops(to(CLOSED + 1, family, UDP))
@@ -205,6 +212,28 @@ def test_nftables_on_ingress_may_do_anything(host: Host) -> None:
         assert not host.drops(to(CLOSED))
         nft.chain("del", table="ingress", name="lo")
         assert host.drops(to(CLOSED))
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        ("link add above type bridge", "link set port master above", "link set port nomaster"),
+        ("link add above link port type macvlan", "link set above up", "link del above"),
+    ],
+    ids=["bridge", "macvlan"],
+)
+def test_device_that_hands_its_packets_to_another(host: Host, above: tuple[str, ...]) -> None:
+    """Also if it does so since after the policy was applied."""
+    host.space.run("ip", "link", "add", "port", "type", "veth", "peer", "name", "cable")
+    host.space.run("ip", "link", "set", "port", "up")
+    with host.space.entered():
+        ifindex = socket.if_nametoindex("port")
+    assert host.drops(to(CLOSED), ifindex)
+    for command in above[:2]:
+        host.space.run("ip", *command.split())
+    assert not host.drops(to(CLOSED), ifindex)
+    host.space.run("ip", *above[2].split())
+    assert host.drops(to(CLOSED), ifindex)
 
 
 @FAMILIES

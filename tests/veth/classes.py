@@ -58,7 +58,7 @@ class GovernedGateway:
         """Like :meth:`apply`, but connections live on."""
         self._host.apply("".join(documents))
         if not early_drop:
-            slot = self._bpffs / "v1/maps/early"
+            slot = self._bpffs / "pyxdp/v1/maps/early"
             self.net.host.run("bpftool", "map", "delete", "pinned", str(slot), "key", "0", "0", "0", "0")
 
     def count(self, reason: str, end: Interface, direction: str = "ingress") -> int:
@@ -94,6 +94,9 @@ class GovernedGateway:
             yield
         finally:
             self._restore(table, "-D", rules)
+            if self.variant == "nft":  # an empty chain of nat is still a hook
+                for family in rules:
+                    self.net.host.run(self._tool(family), "-w", "-t", table, "-X", check=False)
 
     @contextmanager
     def dnat(self, chain: str, port: int, place: Interface, to: int) -> Iterator[None]:

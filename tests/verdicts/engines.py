@@ -1,7 +1,7 @@
 """What judges the packets of the table.
 
-An engine takes a case and says what the untracked class does with its packet. To add one, write a class with the
-shape of :class:`Engine` and add it to :data:`ENGINES`; ``test_table.py`` then runs the whole table on it.
+An engine takes a case and says what becomes of its packet. To add one, write a class with the shape of
+:class:`Engine` and add it to :data:`ENGINES`; ``test_table.py`` then runs the whole table on it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pyxdp.evaluator import PolicyClass, Reason, RuleRef, Verdict, evaluate_class
-from tests.verdicts.table import Expect
+from pyxdp.cases.evaluating import evaluated
+from pyxdp.evaluator import Evaluator
+from pyxdp.trial import Judgement, RuleName, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from tests.verdicts.table import Case
+    from tests.verdicts.table import Case, Scenario
+
+_BY_CONNECTION = ("ESTABLISHED", "DROP_INVALID")
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,24 @@ class Outcome:
     """What an engine says of a packet.
 
     Attributes:
-        verdict: allow means that the packet also leaves connection tracking, unless it is a later fragment.
-        rule: as in the table: ``tier/policy/number``, ``failsafe`` or ``none``.
-        logs: Log rules that the packet met; ``None`` when the engine can not tell.
+        verdict: what becomes of it.
+        untracked: it has left connection tracking.
+        rule: as in the table.
+        logs: Log rules that the packet met.
     """
 
-    verdict: Expect
+    verdict: Verdict
+    untracked: bool
     rule: str
-    logs: tuple[str, ...] | None = None
+    logs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, judgement: Judgement, scenario: Scenario) -> Outcome:
+        """Return a judgement in the words of the table."""
+        rule = judgement.rule
+        title = "connection" if judgement.reason in _BY_CONNECTION else _title(rule, scenario) if rule else "none"
+        logs = tuple(_title(log, scenario) for log in judgement.logs)
+        return cls(judgement.verdict, judgement.untracked, title, logs)
 
     def agrees_with(self, case: Case) -> bool:
         """Tell whether this is what the case expects.
@@ -41,11 +54,30 @@ class Outcome:
         A later fragment is not taken out of connection tracking by itself, so that for it allow and no-match mean the
         same: it passes.
         """
-        if self.logs is not None and self.logs != case.logs:
+        if self.logs != case.logs or self.untracked != case.untracked:
             return False
-        if case.packet.later_fragment and case.expect is not Expect.DENY:
-            return self.verdict is not Expect.DENY
+        if case.packet.later_fragment and case.expect is not Verdict.DENY:
+            return self.verdict is not Verdict.DENY
         return self.verdict is case.expect and self.rule == case.rule
+
+
+def _title(rule: RuleName, scenario: Scenario) -> str:
+    if rule.kind in ("Tier", "HostEndpoint"):
+        return str(rule)
+    if rule.kind == "FelixConfiguration":
+        return "failsafe"
+    if rule.kind == "Builtin":
+        return rule.policy.replace("-", " ")
+    if rule.kind == "Profile" and rule.policy not in {*_DEFAULT_PROFILES, *_profiles(scenario)}:
+        return "missing profile"
+    return f"{rule.tier or rule.kind}/{rule.policy}/{rule.number}"
+
+
+_DEFAULT_PROFILES = ("projectcalico-default-allow",)
+
+
+def _profiles(scenario: Scenario) -> set[str]:
+    return {profile.metadata.name for profile in scenario.resources.profiles}
 
 
 class Engine(Protocol):
@@ -65,6 +97,9 @@ class Engine(Protocol):
 class EvaluatorEngine:
     """The reference: :mod:`pyxdp.evaluator`."""
 
+    def __init__(self) -> None:
+        self._scenario: Scenario | None = None
+
     def __enter__(self) -> Self:
         return self
 
@@ -75,22 +110,19 @@ class EvaluatorEngine:
 
     def verdict(self, case: Case) -> Outcome:
         """Walk the rules."""
-        result = evaluate_class(
-            case.scenario.resources,
-            node=case.scenario.node,
-            interfaces=case.scenario.interfaces,
+        scenario = case.scenario
+        if self._scenario is not scenario:
+            self._scenario = scenario
+            self._evaluator = Evaluator(scenario.resources, node=scenario.node, interfaces=scenario.interfaces)
+        judgement = evaluated(
+            self._evaluator,
+            case.packet,
             interface=case.interface,
             direction=case.direction,
-            packet=case.packet,
-            policy_class=PolicyClass.UNTRACKED,
+            context=case.context,
+            stage=case.stage,
         )
-        verdicts = {Verdict.ALLOW: Expect.ALLOW, Verdict.DENY: Expect.DENY, Verdict.NO_VERDICT: Expect.NO_MATCH}
-        rule = "failsafe" if result.reason is Reason.FAILSAFE else _name(result.rule)
-        return Outcome(verdicts[result.verdict], rule, tuple(_name(log) for log in result.logs))
-
-
-def _name(rule: RuleRef | None) -> str:
-    return "none" if rule is None else f"{rule.tier}/{rule.policy}/{rule.number}"
+        return Outcome.of(judgement, scenario)
 
 
 def _programs() -> Engine:

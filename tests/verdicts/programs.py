@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from pyxdp.compiler import compile_policy
-from pyxdp.dataplane.code import Code
-from pyxdp.dataplane.trial import DEFAULT_CAPACITIES, Trial
+from pyxdp.dataplane.trial import DEFAULT_CAPACITIES
 from pyxdp.model import PolicyType
-from pyxdp.net.frame import build_frame
 from pyxdp.resolver import resolve
+from pyxdp.trial import TrialHost
 from tests.verdicts.engines import Outcome
-from tests.verdicts.table import Expect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pyxdp.abi import Name
+    from pyxdp.trial import Judgement
     from tests.verdicts.table import Case, Scenario
-
-_XDP_PASS: Final = 2
 
 
 class ProgramsEngine:
@@ -38,53 +35,46 @@ class ProgramsEngine:
         self._counters = counters
 
     def __enter__(self) -> Self:
-        self._trial = Trial(Code.shipped(log_per_second=0).data, capacities=self._capacities, counters=self._counters)
+        self._host = TrialHost(capacities=self._capacities, counters=self._counters)
         self._scenario: tuple[Scenario, str] | None = None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._trial.__exit__()
+        self._host.__exit__()
 
     def verdict(self, case: Case) -> Outcome:
-        """Run what the packet would meet, and see by the counters which rule decided."""
+        """Run what the packet would meet, with XDP and without, and the short way too: all must say the same."""
         self._enter(case.scenario, case.interface)
-        before = self._trial.packets(len(self._names))
-        verdict = self._ingress(case) if case.direction is PolicyType.INGRESS else self._egress(case)
-        after = self._trial.packets(len(self._names))
-        rises = [new - old for old, new in zip(before, after, strict=True)]
-        assert set(rises) <= {0, 1}, "a packet was counted twice"
-        rules = [self._names[at] for at, rise in enumerate(rises) if rise]
-        deciding = [rule for rule in rules if rule.action not in {"Log", "Pass"}]
-        assert len(deciding) <= 1, "a packet was counted for more than one deciding rule"
-        logs = tuple(_title(rule) for rule in rules if rule.action == "Log")
+        judgement = self._judge(case)
+        outcome = Outcome.of(judgement, case.scenario)
+        _expect_counted_once(judgement)
+        quick = self._host.verdict(case.packet, direction=case.direction, context=case.context, stage=case.stage)
+        assert quick == (outcome.verdict, outcome.untracked), "the short way leads elsewhere"
         if case.direction is PolicyType.INGRESS:
-            denied = self._trial.run("in_deny", build_frame(case.packet)).retval
-            assert denied == (verdict is Expect.DENY), "the raw table does not stand in for XDP"
-        return Outcome(verdict, _title(deciding[0]) if deciding else "none", logs)
+            # What XDP dropped is counted, and told, by the raw table instead; of other packets XDP alone knows.
+            stand_in = self._judge(case, xdp=False)
+            assert (stand_in.verdict, stand_in.untracked) == quick, "the raw table does not stand in for XDP"
+        return outcome
 
-    def _ingress(self, case: Case) -> Expect:
-        frame = build_frame(case.packet)
-        untracked = self._trial.run("in_allow", frame).retval
-        denied = self._trial.run("xdp", frame).retval != _XDP_PASS
-        assert not (untracked and denied), "the raw table and XDP contradict each other"
-        return Expect.DENY if denied else Expect.ALLOW if untracked else Expect.NO_MATCH
-
-    def _egress(self, case: Case) -> Expect:
-        frame = build_frame(case.packet)
-        if self._trial.run("out_allow", frame).retval:
-            return Expect.ALLOW
-        return Expect.DENY if self._trial.run("out_deny", frame).retval else Expect.NO_MATCH
+    def _judge(self, case: Case, *, xdp: bool = True) -> Judgement:
+        return self._host.judge(case.packet, direction=case.direction, context=case.context, stage=case.stage, xdp=xdp)
 
     def _enter(self, scenario: Scenario, interface: str) -> None:
         if self._scenario == (scenario, interface):
             return
-        image = compile_policy(resolve(scenario.resources, scenario.node, scenario.interfaces))
-        self._trial.fill(image, interface)
-        self._names = image.names
+        policy = resolve(scenario.resources, scenario.node, scenario.interfaces)
+        self._host.enforce(compile_policy(policy), interface, policy.actions)
         self._scenario = (scenario, interface)
 
 
-def _title(rule: Name) -> str:
-    return "failsafe" if rule.policy == "failsafe" else f"{rule.tier}/{rule.policy}/{rule.rule}"
+def _expect_counted_once(judgement: Judgement) -> None:
+    """Every hook counts a rule once at most, and one deciding rule at most; and it counts one reason."""
+    for passage in judgement.passages:
+        assert all(times == 1 for _, times in passage.counted), "a packet was counted twice"
+        deciding = [name for name, _ in passage.counted if name.action not in {"Log", "Pass"}]
+        assert len(deciding) <= 1, "a packet was counted for more than one deciding rule"
+        reasons = Counter(dict(passage.reasons))
+        assert all(times == 1 for times in reasons.values()), "a reason was counted twice"
+        assert len(reasons.keys() - {"UNTRACKED"}) <= 1, "a packet was counted for more than one reason"

@@ -1,4 +1,4 @@
-"""The table of (policy, packet, verdict) of the untracked class, run on every engine.
+"""The table of (policy, packet, verdict), run on every engine.
 
 ``cases/*.yaml`` holds documents; each is a *scenario*: resources, and cases that are judged by them::
 
@@ -12,23 +12,35 @@
     node: node1                       # optional, as is everything from here to cases
     interfaces:
       - {name: eth0, addresses: [192.0.2.1, "2001:db8::1"]}
+    stage: untracked                  # how far packets are followed: untracked (default), preDNAT or all
     packet: {protocol: TCP, dport: 80}   # what the packets of all cases have in common
     cases:
       - {name: port 80, packet: {src: 198.51.100.7}, expect: deny, rule: default/web/0}
 
-Left out of resources for brevity: ``apiVersion``; in a GlobalNetworkPolicy ``selector: has(hep)`` and, unless
-``doNotTrack`` is written, ``doNotTrack`` and ``applyOnForward``; the HostEndpoint ``host`` on eth0 of node1 with the
-label ``hep: host``, if the scenario has none on its node.
+Left out of resources for brevity: ``apiVersion``; in a GlobalNetworkPolicy ``selector: has(hep)`` and, where only the
+untracked class is asked, unless ``doNotTrack`` is written, ``doNotTrack`` and ``applyOnForward``; the HostEndpoint
+``host`` on eth0 of node1 with the label ``hep: host``, if the scenario has none on its node.
 
 A case has ``name``, ``packet``, ``expect`` (``allow``, ``deny``, ``no-match``) and may have
 
 ``direction``
     ``ingress`` (default) or ``egress``.
+``path``
+    ``local`` (default) or ``forward``.
+``ctstate``, ``originalDst``, ``originalDport``
+    what connection tracking says, ``new`` by default; the destination before DNAT.
+``stage``
+    that of the scenario by default.
 ``interface``
     ``eth0`` by default.
+``untracked``
+    whether the packet leaves connection tracking; by default it does where only the untracked class is asked and
+    allows it, and otherwise does not.
 ``rule``
-    what decides: ``tier/policy/number`` with the rule's number in its list from 0, ``failsafe``, or ``none``
-    (default). A case that expects ``allow`` or ``deny`` must name it.
+    what decides: ``tier/policy/number`` with the rule's number in its list from 0 (``Profile/name/number``),
+    ``failsafe``, ``end of tier NAME``, ``HostEndpoint/NAME`` for the end of all profiles and for the lack of forward
+    policy, ``missing profile``, ``neighbour discovery``, ``connection`` for what connection tracking alone decides, or
+    ``none`` (default). A case that expects ``allow`` or ``deny`` must name it.
 ``logs``
     Log rules that the packet meets, in order, as ``tier/policy/number``.
 
@@ -40,17 +52,18 @@ the given address is IPv6), ports are 40000 and 50000, and ICMP is an echo reque
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from ipaddress import ip_address
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pyxdp import manifest
+from pyxdp.evaluator import Conntrack, Context, Path
 from pyxdp.model import PolicyType
 from pyxdp.net import Interface, Packet
 from pyxdp.net.values import PORT_PROTOCOLS, PROTOCOL_NUMBERS
+from pyxdp.trial import Stage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +71,12 @@ if TYPE_CHECKING:
     from pyxdp.model import Resources
     from pyxdp.net import Address
 
-CASES = Path(__file__).parent / "cases"
+CASES = FilePath(__file__).parent / "cases"
+
+_KNOWN = (
+    *("name", "packet", "expect", "direction", "path", "ctstate", "originalDst", "originalDport"),
+    *("stage", "interface", "untracked", "rule", "logs"),
+)
 
 _HOST = {4: ip_address("192.0.2.1"), 6: ip_address("2001:db8::1")}
 _OTHER = {4: ip_address("198.51.100.7"), 6: ip_address("2001:db8:9::7")}
@@ -69,14 +87,6 @@ _HOST_ENDPOINT = {
     "spec": {"node": "node1", "interfaceName": "eth0"},
 }
 _INTERFACES = ({"name": "eth0", "addresses": [str(address) for address in _HOST.values()]}, {"name": "lo"})
-
-
-class Expect(Enum):
-    """What the untracked class does with a packet."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-    NO_MATCH = "no-match"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +108,10 @@ class Case:
     interface: str
     direction: PolicyType
     packet: Packet
-    expect: Expect
+    context: Context
+    stage: Stage
+    expect: Verdict
+    untracked: bool
     rule: str
     logs: tuple[str, ...]
 
@@ -119,20 +132,21 @@ def load_table() -> list[Case]:
     return cases
 
 
-def load_file(path: Path) -> Iterator[Case]:
+def load_file(path: FilePath) -> Iterator[Case]:
     """Read the cases of one file."""
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
         scenario = _scenario(document)
         for case in document["cases"]:
-            yield _case(scenario, case, document.get("packet", {}))
+            yield _case(scenario, case, document.get("packet", {}), Stage(document.get("stage", "untracked")))
 
 
 def _scenario(document: Mapping[str, Any]) -> Scenario:
-    _only(document, "name", "resources", "node", "interfaces", "packet", "cases")
-    resources = [_completed(resource) for resource in document["resources"]]
+    _only(document, "name", "resources", "node", "interfaces", "stage", "packet", "cases")
+    untracked = document.get("stage", "untracked") == "untracked"
+    resources = [_completed(resource, untracked=untracked) for resource in document["resources"]]
     node = document.get("node", "node1")
     if all(resource["kind"] != "HostEndpoint" or resource["spec"]["node"] != node for resource in resources):
-        resources.append(_completed(_HOST_ENDPOINT))
+        resources.append(_completed(_HOST_ENDPOINT, untracked=untracked))
     return Scenario(
         name=document["name"],
         resources=manifest.loads(yaml.safe_dump_all(resources)).resources,
@@ -143,11 +157,11 @@ def _scenario(document: Mapping[str, Any]) -> Scenario:
     )
 
 
-def _completed(resource: Mapping[str, Any]) -> dict[str, Any]:
+def _completed(resource: Mapping[str, Any], *, untracked: bool) -> dict[str, Any]:
     spec = dict(resource.get("spec", {}))
     if resource["kind"] == "GlobalNetworkPolicy":
         spec = {"selector": "has(hep)", **spec}
-        if "doNotTrack" not in spec:
+        if untracked and "doNotTrack" not in spec:
             spec |= {"doNotTrack": True, "applyOnForward": True}
     return {"apiVersion": "projectcalico.org/v3", **resource, "spec": spec}
 
@@ -158,22 +172,38 @@ def _interface(index: int, written: Mapping[str, Any]) -> Interface:
     return Interface(name=written["name"], index=index, addresses=addresses)
 
 
-def _case(scenario: Scenario, written: Mapping[str, Any], shared: Mapping[str, Any]) -> Case:
-    _only(written, "name", "packet", "expect", "direction", "interface", "rule", "logs")
+def _case(scenario: Scenario, written: Mapping[str, Any], shared: Mapping[str, Any], stage: Stage) -> Case:
+    _only(written, *_KNOWN)
     direction = PolicyType(written.get("direction", "ingress").capitalize())
-    expect = Expect(written["expect"])
-    if expect is not Expect.NO_MATCH and "rule" not in written:
+    expect = Verdict(written["expect"])
+    if expect is not Verdict.NO_MATCH and "rule" not in written:
         message = f"{scenario.name}: {written['name']}: a rule decides, which one?"
         raise ValueError(message)
+    stage = Stage(written.get("stage", stage))
+    packet = packet_of({**shared, **written.get("packet", {})}, direction)
+    leaves = stage is Stage.UNTRACKED and expect is Verdict.ALLOW and not packet.later_fragment
     return Case(
         scenario=scenario,
         name=written["name"],
         interface=written.get("interface", "eth0"),
         direction=direction,
-        packet=packet_of({**shared, **written.get("packet", {})}, direction),
+        packet=packet,
+        context=_context(written),
+        stage=stage,
         expect=expect,
+        untracked=written.get("untracked", leaves),
         rule=written.get("rule", "none"),
         logs=tuple(written.get("logs", ())),
+    )
+
+
+def _context(written: Mapping[str, Any]) -> Context:
+    original = written.get("originalDst")
+    return Context(
+        path=Path(written.get("path", "local")),
+        conntrack=Conntrack(written.get("ctstate", "new")),
+        original_destination=ip_address(original) if original else None,
+        original_destination_port=written.get("originalDport"),
     )
 
 

@@ -22,4 +22,5 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 @pytest.mark.parametrize("case", load_table(), ids=lambda case: case.id)
 def test_verdict(engine: Engine, case: Case) -> None:
     outcome = engine.verdict(case)
-    assert outcome.agrees_with(case), f"expected {case.expect.value} by {case.rule}, logs {case.logs}; got {outcome}"
+    expected = f"{case.expect.value} by {case.rule}, untracked {case.untracked}, logs {case.logs}"
+    assert outcome.agrees_with(case), f"expected {expected}; got {outcome}"

@@ -75,6 +75,11 @@ class Host:
         assert result.reasons == {Reason.DROP_EARLY: 1}
         return True
 
+    def waits_for_route(self, family: int, address: str) -> None:
+        """The kernel makes the route to a new IPv6 address after the address."""
+        route = ("ip", f"-{family}", "route", "show", "table", "local", address)
+        wait_until(lambda: self.space.run(*route).stdout)
+
     def forwards(self, family: int, where: str, *, on: bool) -> None:
         self.space.sysctl(f"net/ipv{family}/conf/{where}/forwarding", int(on))
 
@@ -105,6 +110,7 @@ def host(loaded_early: Bench, netns: Callable[[], Namespace]) -> Host:
         host.space.run(iptables, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
         for address in (HOST[family], REMOTE[family]):
             host.space.run("ip", "addr", "add", address, "dev", "lo", *once)
+            host.waits_for_route(family, address)
     return host
 
 
@@ -168,15 +174,9 @@ def test_priority_tag_makes_no_difference(host: Host) -> None:
 def test_reply_passes(host: Host, family: int) -> None:
     """The host has sent something; what comes back is not new, from the same port and to the same port only."""
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
-    entries = ("conntrack", "-L", "-f", f"ipv{family}", "-p", "udp", "--sport", str(CLOSED))
-
-    def has_sent() -> bool:  # the routes of a new IPv6 address take a moment
-        sender.sendto(b"question", (REMOTE[family], 40000))
-        return bool(host.space.run(*entries).stdout)
-
     with host.space.entered(), socket.socket(kind, socket.SOCK_DGRAM) as sender:
         sender.bind((HOST[family], CLOSED))
-        wait_until(has_sent)
+        sender.sendto(b"question", (REMOTE[family], 40000))
     assert not host.drops(to(CLOSED, family, UDP))
     assert host.drops(to(CLOSED, family, TCP))
     assert host.drops(to(CLOSED + 1, family, UDP))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyxdp.dataplane import Dataplane
+from pyxdp.xtables import Iptables
 from tests.lab import flows, packets
 from tests.lab.gateway import Gateway, gateway
 from tests.veth.host import NODE, Host
@@ -56,10 +57,10 @@ class GovernedGateway:
 
     def change(self, *documents: str, early_drop: bool = True) -> None:
         """Like :meth:`apply`, but connections live on."""
-        self._host.apply("".join(documents))
-        if not early_drop:
-            slot = self._bpffs / "pyxdp/v1/maps/early"
-            self.net.host.run("bpftool", "map", "delete", "pinned", str(slot), "key", "0", "0", "0", "0")
+        policy = self._host.resolve("".join(documents))
+        tables = Iptables(self.variant)
+        with self.net.host.entered():
+            Dataplane(self._bpffs, iptables=tables, lock_timeout=10, early_drop=early_drop).apply(policy)
 
     def count(self, reason: str, end: Interface, direction: str = "ingress") -> int:
         """How many packets of an interface had a reason."""

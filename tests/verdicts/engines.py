@@ -43,10 +43,8 @@ class Outcome:
     @classmethod
     def of(cls, judgement: Judgement, scenario: Scenario) -> Outcome:
         """Return a judgement in the words of the table."""
-        rule = judgement.rule
-        title = "connection" if judgement.reason in _BY_CONNECTION else _title(rule, scenario) if rule else "none"
         logs = tuple(_title(log, scenario) for log in judgement.logs)
-        return cls(judgement.verdict, judgement.untracked, title, logs)
+        return cls(judgement.verdict, judgement.untracked, _decided_by(judgement, scenario), logs)
 
     def agrees_with(self, case: Case) -> bool:
         """Tell whether this is what the case expects.
@@ -59,6 +57,15 @@ class Outcome:
         if case.packet.later_fragment and case.expect is not Verdict.DENY:
             return self.verdict is not Verdict.DENY
         return self.verdict is case.expect and self.rule == case.rule
+
+
+def _decided_by(judgement: Judgement, scenario: Scenario) -> str:
+    if judgement.reason in _BY_CONNECTION:
+        return "connection"
+    if judgement.rule is not None:
+        return _title(judgement.rule, scenario)
+    # The evaluator has no rule to name then.
+    return "missing profile" if judgement.reason == "DROP_POLICY" else "none"
 
 
 def _title(rule: RuleName, scenario: Scenario) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyxdp.evaluator.endpoint import checks_invalid, endpoint_labels
+from pyxdp.evaluator.endpoint import checks_invalid
 from pyxdp.evaluator.failsafe import Failsafe, failsafes
+from pyxdp.evaluator.labels import endpoint_labels
 from pyxdp.evaluator.outcome import Direction, PolicyClass, RuleRef
 from pyxdp.evaluator.tiers import (
     ends_with_deny,

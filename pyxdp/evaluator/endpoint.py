@@ -1,4 +1,4 @@
-"""Which host endpoint governs an interface, and with which labels and settings (spec sections 1.8, 1.11 and 6)."""
+"""Which host endpoint governs an interface, and in which classes, and settings (spec sections 1.11, 3.10 and 6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyxdp.errors import UnknownInterfaceError
+from pyxdp.evaluator.labels import endpoint_labels
+from pyxdp.evaluator.membership import policy_selects
 from pyxdp.evaluator.outcome import PolicyClass
+from pyxdp.evaluator.tiers import policy_classes
 from pyxdp.model import DEFAULT_FAILSAFE_INBOUND, DEFAULT_FAILSAFE_OUTBOUND
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ WILDCARD: Final = "*"
 LOOPBACK: Final = "lo"
 DEFAULT_INTERFACE_PREFIX: Final[tuple[str, ...]] = ("cali",)
 DEFAULT_INTERFACE_EXCLUDE: Final[tuple[str, ...]] = ("kube-ipvs0",)
+
+#: Classes of a ``*`` endpoint that apply to workload interfaces (spec section 3.10).
+ON_WORKLOADS: Final = frozenset({PolicyClass.PRE_DNAT, PolicyClass.FORWARD})
 
 _Value = TypeVar("_Value")
 
@@ -39,7 +45,8 @@ def governing_endpoint(
 
     Endpoints that name the interface and endpoints without a name that expect one of its addresses compete on equal
     terms; the smallest name wins. Only where there is none, the smallest-named ``*`` endpoint takes its place: in
-    full on a host interface, in the pre-DNAT and forward classes on a workload interface, and not at all on ``lo``.
+    full on a host interface, and not at all on ``lo``. On a workload interface its pre-DNAT and forward policies apply;
+    where it has none, nothing does.
 
     Raises:
         UnknownInterfaceError: no interface of that name was given.
@@ -57,8 +64,18 @@ def governing_endpoint(
     wildcards = [endpoint for endpoint in own if endpoint.interfaceName == WILDCARD]
     if not wildcards or interface == LOOPBACK:
         return None
-    classes = {PolicyClass.PRE_DNAT, PolicyClass.FORWARD} if workload else set(PolicyClass)
-    return Governance(_smallest_name(wildcards), frozenset(classes))
+    wildcard = _smallest_name(wildcards)
+    if not workload:
+        return Governance(wildcard, frozenset(PolicyClass))
+    return Governance(wildcard, ON_WORKLOADS) if _has_policy(resources, wildcard, ON_WORKLOADS) else None
+
+
+def _has_policy(resources: Resources, endpoint: HostEndpoint, classes: frozenset[PolicyClass]) -> bool:
+    labels = endpoint_labels(resources, endpoint)
+    return any(
+        policy_classes(policy) & classes and policy_selects(policy, labels)
+        for policy in resources.globalNetworkPolicies
+    )
 
 
 def _matches(endpoint: HostEndpoint, interface: Interface) -> bool:
@@ -106,14 +123,3 @@ def _setting(
             if config.metadata.name == name and value is not None:
                 return value
     return default
-
-
-def endpoint_labels(resources: Resources, endpoint: HostEndpoint) -> dict[str, str]:
-    """Return an endpoint's labels with those that its profiles give it: its own win, then the earlier profile's."""
-    labels: dict[str, str] = {}
-    for name in reversed(endpoint.profiles):
-        for profile in resources.profiles:
-            if profile.metadata.name == name:
-                labels.update(profile.labelsToApply)
-    labels.update(endpoint.metadata.labels)
-    return labels

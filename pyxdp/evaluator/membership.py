@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.evaluator.endpoint import endpoint_labels
+from pyxdp.evaluator.labels import endpoint_labels
 from pyxdp.selector import LabelLeaf, Selector, parse, replace_leaves
 
 if TYPE_CHECKING:

@@ -160,7 +160,7 @@ class Evaluation:
 
     Attributes:
         endpoint: name of the host endpoint that governs the interface, or empty.
-        classes: the classes that were asked, in order; the last one decided.
+        classes: the classes that were asked, in order, whether or not they govern the interface.
         untracked: the packet leaves connection tracking.
     """
 
@@ -170,8 +170,9 @@ class Evaluation:
 
     @property
     def deciding(self) -> ClassResult:
-        """The class that decided, or the last one that was asked."""
-        return self.classes[-1]
+        """The class that decided, or the last one that governs the interface."""
+        asked = [result for result in self.classes if result.reason is not Reason.NOT_GOVERNED]
+        return (asked or self.classes)[-1]
 
     @property
     def verdict(self) -> Verdict:

@@ -11,10 +11,27 @@ from pyxdp.errors import UnknownInterfaceError
 from pyxdp.evaluator import PolicyClass, governing_endpoint
 from pyxdp.model import FelixConfiguration, HostEndpoint
 from pyxdp.net import Interface
-from tests.evaluator.factories import ETH0, ETH1, INTERFACES, NODE, VETH, host_endpoint, named, resources
+from tests.evaluator.factories import (
+    ALLOW,
+    DENY,
+    ETH0,
+    ETH1,
+    INTERFACES,
+    NODE,
+    VETH,
+    forward,
+    host_endpoint,
+    named,
+    policy,
+    pre_dnat,
+    resources,
+    untracked,
+)
 
 if TYPE_CHECKING:
-    from pyxdp.model import Resource
+    from collections.abc import Callable
+
+    from pyxdp.model import GlobalNetworkPolicy, Resource
 
 V4, V6 = ip_address("192.0.2.1"), ip_address("2001:db8::1")
 
@@ -125,12 +142,23 @@ class TestWorkloadInterfaces:
         assert governor(config, host_endpoint("a", interfaceName=VETH.name), interface=VETH.name) == "a"
         assert governor(config, host_endpoint("a", interfaceName="eth1"), interface="eth1") == ""
 
-    def test_are_governed_by_a_wildcard_in_two_classes_only(self) -> None:
-        found = governing_endpoint(
-            resources(host_endpoint(interfaceName="*")), node=NODE, interfaces=INTERFACES, interface=VETH.name
-        )
+    @pytest.mark.parametrize("make", [pre_dnat, forward])
+    def test_are_governed_by_a_wildcard_with_such_policy_in_two_classes_only(
+        self, make: Callable[..., GlobalNetworkPolicy]
+    ) -> None:
+        items = (host_endpoint(interfaceName="*"), make("p", ingress=[ALLOW]))
+        found = governing_endpoint(resources(*items), node=NODE, interfaces=INTERFACES, interface=VETH.name)
         assert found is not None
         assert found.classes == {PolicyClass.PRE_DNAT, PolicyClass.FORWARD}
+
+    @pytest.mark.parametrize("make", [policy, untracked])
+    def test_are_left_alone_by_a_wildcard_without(self, make: Callable[..., GlobalNetworkPolicy]) -> None:
+        items = (host_endpoint(interfaceName="*"), make("p", ingress=[DENY]))
+        assert governor(*items, interface=VETH.name) == ""
+
+    def test_are_left_alone_by_a_wildcard_that_such_policy_does_not_select(self) -> None:
+        items = (host_endpoint(interfaceName="*"), forward("p", ingress=[DENY], selector="hep == 'other'"))
+        assert governor(*items, interface=VETH.name) == ""
 
 
 class TestExcludedInterfaces:

@@ -15,7 +15,7 @@ from pyxdp.evaluator import (
     Reason,
 )
 from pyxdp.evaluator.classes import BEFORE_DNAT
-from pyxdp.evaluator.endpoint import endpoint_labels
+from pyxdp.evaluator.labels import endpoint_labels
 from pyxdp.explanation.bystanders import find_bystanders
 from pyxdp.explanation.governance import describe_governance
 from pyxdp.explanation.origins import origin_of_rule

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
+from pyxdp.evaluator import Context
 from pyxdp.model import (
     Action,
     EntityRule,
@@ -23,9 +24,9 @@ from pyxdp.model import (
     Tier,
 )
 from pyxdp.net import Packet, PortRange, Protocol
-from tests.verdicts.strategies import INTERFACE, INTERFACES, NODE, reference
-from tests.verdicts.table import Case, Scenario
-from tests.verdicts.vocabulary import HOST
+from tests.verdicts.boundaries import Question
+from tests.verdicts.table import Scenario
+from tests.verdicts.vocabulary import HOST, INTERFACES, NODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pyxdp.net import Address, Network
 
+INTERFACE: Final = "eth0"
 TCP: Final = Protocol(6, "TCP")
 UDP: Final = Protocol(17, "UDP")
 #: As many as a list of a policy may have.
@@ -125,15 +127,15 @@ def _policies(tier: str, rules: Sequence[Rule]) -> Iterator[GlobalNetworkPolicy]
         )
 
 
-def aimed_at(scenario: Scenario, numbers: Sequence[int], random: Random) -> Iterator[Case]:
+def aimed_at(numbers: Sequence[int], random: Random) -> Iterator[Question]:
     """Aim packets at rules: at what they are about, and beside it."""
     for number in numbers:
         net = peer(number)
         inside = net.network_address + random.randrange(net.num_addresses)
         for packet in _packets(inside, number, random):
-            yield reference(scenario, PolicyType.INGRESS, packet)
+            yield Question(INTERFACE, PolicyType.INGRESS, packet, Context())
         beside = net.network_address + net.num_addresses
-        yield reference(scenario, PolicyType.INGRESS, _packet(17, beside, 54))
+        yield Question(INTERFACE, PolicyType.INGRESS, _packet(17, beside, 54), Context())
 
 
 def _packets(source: Address, number: int, random: Random) -> Iterator[Packet]:

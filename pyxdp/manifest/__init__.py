@@ -45,7 +45,8 @@ def load(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | None = None
 
     Args:
         paths: files of any name; folders, which are searched for ``*.yaml``, ``*.yml`` and ``*.json`` with everything
-            below them, hidden names left out; ``-`` for standard input. A file named twice is read once.
+            below them, hidden names left out; ``-`` for standard input. A file named twice is read once. Documents
+            of ``pyxdp test`` are left alone: they may lie beside the policy.
         stdin: what ``-`` reads instead of ``sys.stdin``.
 
     Returns:

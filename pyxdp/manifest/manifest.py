@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LIST: Final = "List"
+_RESOURCE: Final = frozenset({"apiVersion", "kind"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +58,19 @@ class Collector:
         report = Report(file)
         self._reports.append(report)
         before = len(self._found)
+        has_cases = False
         try:
             for document in documents(text):
-                self._add_document(report, document)
+                if _holds_cases(document.root):
+                    has_cases = True
+                else:
+                    self._add_document(report, document)
         except BrokenYamlError as error:
             self.add_fault(file, error.fault)
         except TooManyProblemsError:
             self._complete = False
-        if len(self._found) == before and not report.problems and not report.notices and self._complete:
+        silent = not report.problems and not report.notices and not has_cases
+        if len(self._found) == before and silent and self._complete:
             report.notices.append((0, f"{file}: holds no resources"))
 
     def add_fault(self, file: str, fault: Fault) -> None:
@@ -133,6 +139,11 @@ class Collector:
                     else f"add a Tier of that name; there are {', '.join(sorted(known))}"
                 )
                 place.problem(f"there is no tier `{tier}`: {hint}")
+
+
+def _holds_cases(root: Node) -> bool:
+    """Whether the document is none of ours but one of ``pyxdp test``, which may lie beside the policy that it tests."""
+    return isinstance(root, Mapping) and "cases" in root.entries and root.entries.keys().isdisjoint(_RESOURCE)
 
 
 def _flatten(root: Place) -> Iterator[tuple[Place, _Type]]:

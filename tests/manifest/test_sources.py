@@ -120,6 +120,19 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     assert len(names([path, tmp_path, str(path), os.path.relpath(path)])) == 1
 
 
+def test_tests_of_policy_may_lie_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "set.yaml").write_text(network_set("a"))
+    (tmp_path / "tests.yaml").write_text("cases:\n  - {name: anything}\n")
+    manifest = load([tmp_path])
+    assert [one.metadata.name for one in manifest.resources.globalNetworkSets] == ["a"]
+    assert manifest.notices == ()
+
+
+def test_a_resource_with_cases_is_a_resource(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text("kind: Tier\ncases: []\n")
+    assert any(message.startswith("unknown field") for _, line, _, message in refused([tmp_path]) if line == 2)
+
+
 def test_folder_without_manifests(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("")
     assert refused([tmp_path]) == [(str(tmp_path), 0, 0, "the folder holds no *.yaml, *.yml, *.json file")]

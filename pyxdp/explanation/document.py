@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pyxdp.evaluator import Verdict
+from pyxdp.evaluator import PolicyClass, Verdict
 from pyxdp.explanation.wording import decision
 
 if TYPE_CHECKING:
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from pyxdp.model import Origin
     from pyxdp.net import Packet
 
-_VERDICTS = {Verdict.ALLOW: "allow", Verdict.DENY: "deny", Verdict.NO_VERDICT: "no-match"}
+_VERDICTS: Final = {Verdict.ALLOW: "allow", Verdict.DENY: "deny", Verdict.NO_VERDICT: "no-match"}
+_CLASSES: Final = {
+    PolicyClass.UNTRACKED: "untracked",
+    PolicyClass.PRE_DNAT: "preDNAT",
+    PolicyClass.NORMAL: "normal",
+    PolicyClass.FORWARD: "forward",
+}
+#: Why no class was asked about a packet that one could be asked about.
+_NOT_ASKED: Final = "NOT_GOVERNED"
 
 
 def as_document(explanation: Explanation) -> dict[str, Any]:
@@ -23,14 +31,14 @@ def as_document(explanation: Explanation) -> dict[str, Any]:
         "verdict": _VERDICTS[explanation.verdict],
         "untracked": explanation.untracked,
         "decision": decision(explanation),
-        "class": deciding.policy_class.value if deciding else "",
-        "reason": deciding.reason.name.lower() if deciding else explanation.content.value.lower(),
+        "class": _CLASSES[deciding.policy_class] if deciding else "",
+        "reason": deciding.reason.name if deciding else explanation.content.value or _NOT_ASKED,
         **_rule(explanation.rule, tier=deciding.tier if deciding else ""),
         **_origin(explanation.origin),
         "interface": explanation.interface,
         "endpoint": explanation.endpoint,
         "governance": explanation.governance,
-        "flow": explanation.direction.value.lower(),
+        "direction": explanation.direction.value.lower(),
         "path": context.path.value,
         "ctstate": context.conntrack.value,
         "original_dst": str(context.original_destination or ""),
@@ -65,7 +73,7 @@ def _rule(rule: RuleRef | None, *, tier: str = "") -> dict[str, Any]:
         "tier": rule.tier if rule else tier,
         "kind": rule.kind if rule else "",
         "policy": rule.policy if rule else "",
-        "direction": rule.direction.value.lower() if rule else "",
+        "rule_direction": rule.direction.value.lower() if rule else "",
         "rule": rule.number if rule else None,
         "action": rule.action.value if rule else "",
     }
@@ -73,10 +81,10 @@ def _rule(rule: RuleRef | None, *, tier: str = "") -> dict[str, Any]:
 
 def _class(account: ClassAccount) -> dict[str, Any]:
     return {
-        "class": account.policy_class.value,
+        "class": _CLASSES[account.policy_class],
         "hooks": list(account.hooks),
         "verdict": _VERDICTS[account.verdict],
-        "reason": account.reason.name.lower(),
+        "reason": account.reason.name,
         "logs": [_rule(rule) for rule in account.logs],
         "stages": [_stage(stage) for stage in account.stages],
     }
@@ -104,7 +112,7 @@ def _list(rules: RuleList) -> dict[str, Any]:
 
 def _look(look: Look) -> dict[str, Any]:
     return {
-        "direction": look.rule.direction.value.lower(),
+        "rule_direction": look.rule.direction.value.lower(),
         "rule": look.rule.number,
         "action": look.rule.action.value,
         "matched": look.matched,

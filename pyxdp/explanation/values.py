@@ -151,8 +151,9 @@ class Explanation:
 
     @property
     def deciding(self) -> ClassAccount | None:
-        """The class that decided, or the last one that was asked; ``None`` when none was."""
-        return self.classes[-1] if self.classes else None
+        """The class that decided, or the last one that governs the interface; ``None`` when no class was asked."""
+        asked = [it for it in self.classes if it.reason is not Reason.NOT_GOVERNED]
+        return (asked or self.classes)[-1] if self.classes else None
 
     @property
     def verdict(self) -> Verdict:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,12 @@ import click
 import pytest
 
 import pyxdp
+from pyxdp.cli.confirmation import Confirmation
+from pyxdp.cli.explain import _complain
 from pyxdp.cli.flow import parse_flow, parse_hex
+from pyxdp.cli.output import Output
+from pyxdp.evaluator import Direction
+from pyxdp.explanation import place_of
 from pyxdp.net import Packet
 from pyxdp.net.frame import build_frame
 from tests.cli.machine import PYXDP, policy
@@ -46,10 +52,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, stdin: str = "") -> Done:
-    return subprocess.run(
-        [PYXDP, "explain", *arguments], cwd=folder, input=stdin, capture_output=True, text=True, check=False
-    )
+def run(folder: Path, *arguments: str, before: tuple[str, ...] = ()) -> Done:
+    engine = () if "--engine" in arguments else ("--engine", "evaluator")
+    command = [*before, PYXDP, "explain", *arguments, *engine]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def answered(folder: Path, *arguments: str) -> list[str]:
@@ -115,14 +121,14 @@ def test_json(folder: Path) -> None:
 
 def test_a_dropped_packet_is_a_good_answer(folder: Path) -> None:
     (flow,) = flows(folder, "tcp", CLIENT, f"{HOST}:80")
-    assert (flow["verdict"], flow["reason"], flow["rule"]) == ("deny", "end_of_profiles", None)
+    assert (flow["verdict"], flow["reason"], flow["rule"]) == ("deny", "END_OF_PROFILES", None)
 
 
 def test_frames_that_hold_no_flow(folder: Path) -> None:
     broken = build_frame(packet())[:30]
     assert answered(folder, "--frame", broken.hex())[0].startswith("DENY  DROP_SHORT_IP: ")
     (flow,) = flows(folder, "--frame", broken.hex())
-    assert (flow["verdict"], flow["reason"], flow["packet"], flow["classes"]) == ("deny", "drop_short_ip", None, [])
+    assert (flow["verdict"], flow["reason"], flow["packet"], flow["classes"]) == ("deny", "DROP_SHORT_IP", None, [])
 
 
 def test_options_of_the_question(folder: Path) -> None:
@@ -172,7 +178,7 @@ def test_a_capture_with_answers(folder: Path) -> None:
     )
     (folder / "some.pcap").write_bytes(pcap([build_frame(asked), build_frame(answer)]))
     found = flows(folder, "--pcap", "some.pcap", "--local", HOST)
-    assert [(it["flow"], it["ctstate"], it["verdict"]) for it in found] == [
+    assert [(it["direction"], it["ctstate"], it["verdict"]) for it in found] == [
         ("ingress", "new", "allow"),
         ("egress", "established", "allow"),
     ]
@@ -207,7 +213,7 @@ def test_an_interface_of_this_machine(folder: Path) -> None:
     assert flow["decision"] == "no HostEndpoint of node host is for lo; there are: hep (eth0)"
     (flow,) = flows(folder, *ASKED, "--interface", "no-such-device", "--node", "host", "--local", CLIENT)
     assert flow["decision"].startswith("no HostEndpoint of node host is for no-such-device")
-    assert flow["flow"] == "egress"
+    assert flow["direction"] == "egress"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +305,7 @@ def test_hex() -> None:
 def test_colours_on_a_terminal_only(folder: Path) -> None:
     ours, theirs = pty.openpty()
     try:
-        command = [PYXDP, "explain", "-f", "world.yaml", *ASKED]
+        command = [PYXDP, "explain", "-f", "world.yaml", *ASKED, "--engine", "evaluator"]
         done = subprocess.run(command, cwd=folder, stdout=theirs, stderr=subprocess.PIPE, check=False)
         told = os.read(ours, 65536).decode()
     finally:
@@ -308,3 +314,60 @@ def test_colours_on_a_terminal_only(folder: Path) -> None:
     assert done.returncode == 0
     assert "\x1b[32m\x1b[1mALLOW" in told
     assert click.unstyle(told).replace("\r", "").splitlines() == answered(folder, *ASKED)
+
+
+def test_the_programs_are_asked_too(kernel: None, folder: Path) -> None:
+    for arguments in (
+        ASKED,
+        ("tcp", CLIENT, f"{HOST}:80"),
+        ("icmp", CLIENT, HOST, "--forward"),
+        ("--frame", "00" * 14),
+    ):
+        for engine in ("auto", "both"):
+            (flow,) = flows(folder, *arguments, "--engine", engine)
+            assert flow["programs"] == "agree"
+    assert (
+        answered(folder, *ASKED, "-v", "--engine", "both")[-1] == "the BPF programs, run on this kernel, say the same"
+    )
+    assert answered(folder, *ASKED, "--engine", "both") == answered(folder, *ASKED)
+
+
+def test_the_programs_are_asked_about_captures(kernel: None, folder: Path) -> None:
+    some = [build_frame(packet(destination_port=port)) for port in (6379, 80, 22, 6379)]
+    (folder / "some.pcap").write_bytes(pcap([*some, some[0][:20], some[0][:30]]))
+    found = flows(folder, "--pcap", "some.pcap", "--ingress", "--engine", "both")
+    assert [it["programs"] for it in found] == ["agree", "agree", "agree", None]
+
+
+@pytest.mark.parametrize(("engine", "exit_code"), [("auto", 0), ("evaluator", 0), ("both", 3)])
+def test_without_privileges(folder: Path, engine: str, exit_code: int) -> None:
+    before = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    done = run(folder, "-f", "world.yaml", *ASKED, "--engine", engine, before=before)
+    assert done.returncode == exit_code
+    if exit_code:
+        assert done.stderr.splitlines()[-1].startswith("hint: ")
+    else:
+        assert (done.stdout.splitlines(), done.stderr) == (answered(folder, *ASKED), "")
+
+
+def test_programs_that_say_something_else(kernel: None) -> None:
+    resources = pyxdp.loads(endpoint() + policy()).resources
+    explanation = pyxdp.explain(resources, packet(), endpoint="hep")
+    with Confirmation(place_of(resources, "hep")) as programs:
+        assert programs.differs(explanation) == ""
+        wrong = programs.differs(replace(explanation, untracked=False))
+        assert wrong == "allow untracked by default/redis/ingress[0] (untracked, PASS_ALLOWED)"
+        assert programs.differs(replace(explanation, packet=None, direction=Direction.EGRESS)) is None
+
+
+def test_a_disagreement_is_loud(capsys: pytest.CaptureFixture[str]) -> None:
+    _complain(Output(as_json=False), [None, ""])
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(click.exceptions.Exit) as caught:
+        _complain(Output(as_json=False), [None, "", "deny by default/redis/ingress[0] (untracked, DROP_POLICY)"])
+    assert caught.value.exit_code == 1
+    assert click.unstyle(capsys.readouterr().err).splitlines() == [
+        "error: the BPF programs, run on this kernel, say: deny by default/redis/ingress[0] (untracked, DROP_POLICY)",
+        "error: one of the two is wrong: a bug in pyxdp",
+        "hint: please report it with the manifests and --json",
+    ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pyxdp.cases.endpoints import NoEndpointError, TestedEndpoints
 from pyxdp.cases.evaluating import Evaluators
 from pyxdp.cases.values import CaseResult
 from pyxdp.errors import ManifestError, Problem
+from pyxdp.trial import Stage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pyxdp.cases.evaluating import Judge
     from pyxdp.cases.values import Case, Engine
     from pyxdp.model import Resources
+    from pyxdp.trial import Judgement
 
 EngineChoice: TypeAlias = Literal["programs", "evaluator", "both"]
 
@@ -45,7 +48,16 @@ def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice)
         if engine != "programs":
             judges["evaluator"] = Evaluators(resources, endpoints)
         for case in cases:
-            yield CaseResult(case=case, judgements={name: judge.judge(case) for name, judge in judges.items()})
+            yield CaseResult(
+                case=case, judgements={name: _settled(judge.judge(case), case) for name, judge in judges.items()}
+            )
+
+
+def _settled(judgement: Judgement, case: Case) -> Judgement:
+    """Say of a packet that all classes leave alone that it passes; only earlier stages leave something open."""
+    if judgement.verdict is Verdict.NO_MATCH and case.stage is Stage.ALL and case.expect is not Verdict.NO_MATCH:
+        return replace(judgement, verdict=Verdict.ALLOW)
+    return judgement
 
 
 def _endpoints(cases: Sequence[Case], resources: Resources) -> dict[str, TestedEndpoint]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pyxdp.evaluator import Context, Direction
 from pyxdp.model import Origin
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Engine: TypeAlias = Literal["programs", "evaluator"]
 
-_IN_WORDS = {True: "untracked", False: "tracked"}
+_IN_WORDS: Final = {True: "untracked", False: "tracked"}
+#: Connection tracking alone decided; which class it spared the packet means nothing to people.
+_BY_CONNECTION: Final = ("ESTABLISHED", "DROP_INVALID")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class Case:
         name: for people.
         endpoint: name of the HostEndpoint that governs the interface.
         packet: as it is after DNAT; or an Ethernet frame, at least 14 bytes, as it is on the wire.
-        expect: what should become of it.
+        expect: what should become of it. A packet that no class decides passes: at the last stage both ``ALLOW`` and
+            ``NO_MATCH`` are true of it.
         untracked: whether it should leave connection tracking; ``None``: either will do.
         direction: ingress or egress.
         context: path, state of connection tracking, destination before DNAT.
@@ -92,5 +95,6 @@ def describe(judgement: Judgement) -> str:
     """Say what became of a packet, and who decided: ``deny by default/redis/ingress[1] (untracked, DROP_POLICY)``."""
     verdict = f"{judgement.verdict.value}{' untracked' * judgement.untracked}"
     by = f" by {judgement.rule}" if judgement.rule else ""
-    where = ", ".join(part for part in (judgement.policy_class.value, judgement.reason) if part)
+    policy_class = "" if judgement.reason in _BY_CONNECTION else judgement.policy_class.value
+    where = ", ".join(part for part in (policy_class, judgement.reason) if part)
     return f"{verdict}{by} ({where})" if where else f"{verdict}{by}"

@@ -59,12 +59,11 @@ def _as_json(rulesets: Rulesets, image: MapImage) -> dict[str, Any]:
                     {
                         "class": ruleset.policy_class.name.lower(),
                         "direction": ruleset.direction.name.lower(),
-                        "classes": classes,
+                        "classes": classes[ruleset.policy_class.value * len(Direction) + ruleset.direction.value],
                         "rules": list(_rules(ruleset.rules, rulesets.identities)),
                     }
-                    for ruleset, classes in zip(
-                        endpoint.rulesets, _classes(image, image.endpoints[endpoint.interface]), strict=True
-                    )
+                    for classes in [_classes(image, image.endpoints[endpoint.interface])]
+                    for ruleset in endpoint.rulesets
                 ],
             }
             for endpoint in rulesets.endpoints
@@ -92,7 +91,7 @@ def _rules(rules: tuple[CompiledRule, ...], names: dict[int, Name]) -> Iterator[
 
 
 def _classes(image: MapImage, number: int) -> list[dict[str, int]]:
-    """Count the classes of each field that a ruleset looks up, from the tables themselves.
+    """Count the classes of each field that each ruleset of an endpoint looks up, from the tables themselves.
 
     The rows of a field begin where those of the field before end; so the next higher base tells how many there are.
     """
@@ -106,8 +105,9 @@ def _classes(image: MapImage, number: int) -> list[dict[str, int]]:
             field.name.lower(): (behind[record.row_base[field]] - record.row_base[field])
             // (record.aggregates + record.words)
             for field in _FIELDS
+            if record.words
         }
-        for record in records[first : first + len(Direction)]
+        for record in records[first : first + Limit.RULESETS_PER_ENDPOINT]
     ]
 
 

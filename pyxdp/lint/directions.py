@@ -117,10 +117,24 @@ def _blame(survey: Survey, stage: Stage, chain: Chain) -> tuple[Code, Severity, 
             name = direction.capitalize()
             why = f"its types have {name}, it has no {direction} rules, and no policy of the tier allows any"
             return Code.CUT_DIRECTION, Severity.WARNING, policy, why
-    empty = [policy for policy in stage.policies if not policy.rules]
-    if empty:
-        return Code.CUT_DIRECTION, Severity.NOTICE, empty[0], "it has no rules, and no policy of the tier allows any"
-    return Code.CUT_DIRECTION, Severity.NOTICE, stage.policies[0], f"no {direction} rule of the tier allows any"
+    if not any(_is_everything(listed.boxes, survey) for listed in stage.rules):
+        for policy in stage.policies:
+            if policy.rules:
+                why = f"its {direction} rules deny some, and what no rule of the tier allows is denied as well"
+                return Code.CUT_DIRECTION, Severity.WARNING, policy, why
+    why = f"it lets no {direction} pass, and no other policy of the tier does"
+    return Code.CUT_DIRECTION, Severity.NOTICE, stage.policies[0], why
+
+
+def _is_everything(boxes: list[Box], survey: Survey) -> bool:
+    """Tell whether a rule is about all packets: then it is meant so."""
+    left = list(EVERYTHING)
+    try:
+        for box in boxes:
+            left = subtract(left, box, survey.effort)
+    except TooManyPiecesError:
+        return False
+    return not left
 
 
 def _denied(view: View, chain: Chain, survey: Survey, *families: Family) -> Example | None:

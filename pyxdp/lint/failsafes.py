@@ -67,8 +67,7 @@ def _defaults(survey: Survey, configuration: FelixConfiguration | None) -> Findi
         code=Code.OPEN_FAILSAFE,
         severity=Severity.NOTICE,
         subject="FelixConfiguration/default",
-        text=f"the default failsafe ports {_texts(wide)} are open from every address, whatever policy says; "
-        "failsafeInboundHostPorts changes that",
+        text="the default failsafe ports are open from every address: failsafeInboundHostPorts can name nets",
         origin=configuration.metadata.origin if configuration else Origin(),
         example=_example(survey, Direction.INGRESS, wide),
     )

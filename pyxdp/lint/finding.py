@@ -35,8 +35,10 @@ class Code(Enum):
     OPEN_FAILSAFE = "open-failsafe"
     FAILSAFE_WINS = "failsafe-wins"
     AFTER_DNAT = "after-dnat"
+    SHADOWED_ENDPOINT = "shadowed-endpoint"
     REFUSED_POLICY = "refused-policy"
     UNKNOWN_CODE = "unknown-code"
+    GAVE_UP = "gave-up"
 
 
 #: An annotation of a policy, profile, host endpoint, FelixConfiguration or rule: codes to be silent about, or ``all``.

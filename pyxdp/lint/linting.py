@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.lint.directions import find_directions
+from pyxdp.lint.endpoints import find_endpoints
 from pyxdp.lint.failsafes import find_failsafes
-from pyxdp.lint.finding import Code, Finding
+from pyxdp.lint.finding import Code, Finding, Severity
 from pyxdp.lint.nodeports import find_nodeports
 from pyxdp.lint.peers import find_peers
 from pyxdp.lint.returns import find_returns
@@ -16,12 +17,22 @@ from pyxdp.lint.survey import Survey
 from pyxdp.lint.world import make_world
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyxdp.model import Resources
 
 #: Intervals that may be compared: seconds of work.
 EFFORT: Final = 20_000_000
 
-_CHECKS: Final = (find_rules, find_directions, find_returns, find_peers, find_failsafes, find_nodeports)
+_CHECKS: Final = (
+    find_rules,
+    find_directions,
+    find_returns,
+    find_peers,
+    find_failsafes,
+    find_nodeports,
+    find_endpoints,
+)
 
 
 def lint(resources: Resources, *, effort: int = EFFORT) -> tuple[Finding, ...]:
@@ -36,7 +47,8 @@ def lint(resources: Resources, *, effort: int = EFFORT) -> tuple[Finding, ...]:
         effort: how much to compute before the rest is given up.
 
     Returns:
-        Findings sorted by file, line and code; none that an annotation asks to be silent about.
+        Findings sorted by file, line and code; none that an annotation asks to be silent about. The code ``gave-up``
+        is among them when ``effort`` did not suffice.
 
     Raises:
         UnsupportedPolicyError: a configuration that can not be understood.
@@ -49,6 +61,7 @@ def lint(resources: Resources, *, effort: int = EFFORT) -> tuple[Finding, ...]:
         *(finding for check in _CHECKS for finding in check(survey)),
         *(silence.located(_refused(name, reason)) for name, reason in world.refused),
         *silence.unknown(),
+        *_given_up(survey),
     ]
     return tuple(sorted((finding for finding in found if not silence.covers(finding)), key=_rank))
 
@@ -59,3 +72,9 @@ def _rank(finding: Finding) -> tuple[str, int, str, str, str]:
 
 def _refused(name: str, reason: str) -> Finding:
     return Finding(code=Code.REFUSED_POLICY, subject=name, text=f"will be refused where it applies: {reason}")
+
+
+def _given_up(survey: Survey) -> Iterator[Finding]:
+    if survey.effort.exhausted:
+        text = "too many addresses and rules to compare all of them: some mistakes may not be found"
+        yield Finding(code=Code.GAVE_UP, severity=Severity.NOTICE, subject="lint", text=text)

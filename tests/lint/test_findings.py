@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyxdp.lint import Code, Finding, Severity, packet_text
+import pyxdp
+from pyxdp.lint import Code, Finding, Severity, lint, packet_text
 from tests.lint.manifests import ALLOW, DENY, codes, document, felix, findings, hep, policy, pre_dnat, rule, untracked
 
 ANYTHING = policy("anything", order=9, ingress=[ALLOW], egress=[ALLOW])
@@ -179,6 +180,15 @@ def test_another_policy_allows_that_direction() -> None:
 def test_deny_all_that_is_written_as_such_is_a_notice() -> None:
     found = findings(hep(), felix(), policy(types=["Ingress"]), policy("q", egress=[ALLOW]))
     assert [(it.code, it.severity) for it in found] == [(Code.CUT_DIRECTION, Severity.NOTICE)]
+
+
+@pytest.mark.parametrize(
+    ("ingress", "severity"),
+    [([rule("Deny", to=23)], Severity.WARNING), ([rule("Deny", to=23), DENY], Severity.NOTICE)],
+)
+def test_a_list_of_what_to_deny_denies_the_rest(ingress: list[dict[str, Any]], severity: Severity) -> None:
+    found = only(hep(**ALLOWED), felix(), policy(ingress=ingress))
+    assert (found.code, found.severity) == (Code.CUT_DIRECTION, severity)
 
 
 def test_forwarded_traffic_that_nobody_allows() -> None:
@@ -380,6 +390,16 @@ def test_node_ports_in_policy_before_dnat() -> None:
 # -- the rest --
 
 
+def test_two_endpoints_of_one_interface() -> None:
+    found = findings(hep("a"), hep("b"), hep("c", node="m"), hep("d", interfaceName="eth1"), felix(), ANYTHING)
+    assert [(it.code, it.subject) for it in found] == [(Code.SHADOWED_ENDPOINT, "HostEndpoint/b")]
+
+
+def test_too_much_to_look_at_is_told() -> None:
+    resources = pyxdp.loads("\n---\n".join([hep(), felix(), policy(ingress=[ALLOW, WEB], egress=[ALLOW])])).resources
+    assert [it.code for it in lint(resources, effort=3)] == [Code.GAVE_UP]
+
+
 def test_policy_that_is_refused_where_it_applies() -> None:
     service = {"action": "Allow", "source": {"services": {"name": "dns", "namespace": "kube-system"}}}
     found = findings(hep(), felix(), ANYTHING, policy("svc", ingress=[service]))
@@ -406,7 +426,7 @@ def test_annotations_of_other_resources() -> None:
     )
     ssh = {"protocol": "TCP", "port": 22}
     assert codes(bare, felix([ssh], annotations={"pyxdp.dev/lint-ignore": "open-failsafe"})) == []
-    assert codes(bare, hep("other", expectedIPs=None), felix()) == ["bare-endpoint"]
+    assert codes(bare, hep("other", node="m"), felix()) == ["bare-endpoint"]
 
 
 def test_a_code_that_does_not_exist() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -87,8 +86,7 @@ class Collector:
             ManifestError: something is wrong.
         """
         if self._complete:
-            with suppress(TooManyProblemsError):
-                self._check_tiers()
+            self._note_missing_tiers()
         problems = [problem for report in self._reports for problem in report.problems]
         if problems:
             raise ManifestError(problems)
@@ -127,18 +125,14 @@ class Collector:
         if tier is not None:
             self._tiers.append((_descend(place, "spec", "tier"), tier))
 
-    def _check_tiers(self) -> None:
-        """Spec section 1.3: a policy's tier must exist."""
+    def _note_missing_tiers(self) -> None:
+        """A policy may be there before its tier is: it is enforced all the same, behind all others (spec section 3.2)."""
         known = {*BUILT_IN_TIERS, *(name for kind, _, name in self._found if kind == "Tier")}
         for place, tier in self._tiers:
             if tier not in known:
                 alike = suggest(tier, known)
-                hint = (
-                    f"did you mean `{alike}`?"
-                    if alike
-                    else f"add a Tier of that name; there are {', '.join(sorted(known))}"
-                )
-                place.problem(f"there is no tier `{tier}`: {hint}")
+                hint = f"; did you mean `{alike}`?" if alike else ""
+                place.notice(f"there is no tier `{tier}`: it comes after all others and denies at its end{hint}")
 
 
 def _holds_cases(root: Node) -> bool:

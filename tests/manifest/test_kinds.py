@@ -56,6 +56,14 @@ def test_kinds_without_effect_are_notices(kind: str, version: str) -> None:
     assert list(manifest.resources) == []
 
 
+@pytest.mark.parametrize(("tier", "hint"), [("kube-admn", "; did you mean `kube-admin`?"), ("zzz", "")])
+def test_a_tier_that_does_not_exist_is_a_notice(tier: str, hint: str) -> None:
+    manifest = loads(text_of(document("GlobalNetworkPolicy", {"tier": tier}, name="p")), file="f")
+    (notice,) = manifest.notices
+    assert notice.endswith(f"there is no tier `{tier}`: it comes after all others and denies at its end{hint}")
+    assert manifest.resources.globalNetworkPolicies[0].tier == tier
+
+
 @pytest.mark.parametrize("kind", ["HostEndpont", "WorkloadEndpoint", "Deployment", "IPPol"])
 def test_unknown_kind(kind: str) -> None:
     ((path, message),) = complaints({"apiVersion": V3, "kind": kind, "metadata": {"name": "x"}})

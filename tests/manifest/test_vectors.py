@@ -332,7 +332,6 @@ REFUSED: dict[str, tuple[Document, str, str]] = {
     "gnp serviceAccountSelector": (gnp(serviceAccountSelector="a"), "$.spec.serviceAccountSelector", "operator"),
     "gnp selector of 1025 characters": (gnp(selector="has(" + "a" * 1020 + ")"), "$.spec.selector", "at most 1,024"),
     "gnp tier with a dot": (gnp(tier="a.b"), "$.spec.tier", "no dot"),
-    "gnp tier that does not exist": (gnp(tier="kube-admn"), "$.spec.tier", "did you mean `kube-admin`?"),
     "np doNotTrack": (document("NetworkPolicy", {"doNotTrack": True}), "$.spec.doNotTrack", "only a GlobalNetwork"),
     "staged Delete with selector": (
         document("StagedGlobalNetworkPolicy", {"stagedAction": "Delete", "selector": "all()", "tier": "default"}),

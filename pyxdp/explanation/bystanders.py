@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyxdp.evaluator import ClassResult, Direction, Evaluation, Path, PolicyClass
+from pyxdp.evaluator import ClassResult, Direction, Evaluation, Path, PolicyClass, Reason
 from pyxdp.evaluator.composition import CLASSES
 from pyxdp.evaluator.membership import policy_selects
 from pyxdp.evaluator.tiers import policy_classes
@@ -14,13 +14,19 @@ from pyxdp.explanation.wording import rule_name
 from pyxdp.model import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pyxdp.model import GlobalNetworkPolicy, Resources
 
 
-def find_bystanders(
-    resources: Resources, labels: Mapping[str, str], direction: Direction, path: Path, evaluation: Evaluation
+def find_bystanders(  # noqa: PLR0913 - all that has a part in it
+    resources: Resources,
+    labels: Mapping[str, str],
+    direction: Direction,
+    path: Path,
+    evaluation: Evaluation,
+    *,
+    asked: Collection[str],
 ) -> Iterator[Bystander]:
     """Go through the policies that no class asked.
 
@@ -30,11 +36,11 @@ def find_bystanders(
         direction: of the packet.
         path: of the packet.
         evaluation: its outcome.
+        asked: names of the policies that were.
     """
-    asked = {(step.rule.kind, step.rule.policy) for result in evaluation.classes for step in result.trace}
     for policy in resources.globalNetworkPolicies:
-        why = _why_not_asked(policy, labels, direction, path, evaluation)
-        if why and ("GlobalNetworkPolicy", policy.metadata.name) not in asked:
+        if policy.metadata.name not in asked:
+            why = _why_not_asked(policy, labels, direction, path, evaluation)
             yield Bystander(
                 kind="GlobalNetworkPolicy", name=policy.metadata.name, origin=policy.metadata.origin, why=why
             )
@@ -57,15 +63,13 @@ def _why_not_asked(
         return _wrong_class(policy, path)
     result = next((it for it in evaluation.classes if it.policy_class in policy_classes(policy)), None)
     if result is None:
-        return f"the {evaluation.deciding.policy_class.value} class decided before it was asked"
-    if not (policy.ingress if direction is Direction.INGRESS else policy.egress):
-        return ""  # it was asked and has nothing to say
+        return f"the {evaluation.classes[-1].policy_class.value} class decided before it was asked"
     return _what_came_first(policy, result)
 
 
 def _what_came_first(policy: GlobalNetworkPolicy, result: ClassResult) -> str:
     """Say what in its own class kept a policy from being asked."""
-    if not result.trace:
+    if result.reason is not Reason.END_OF_TIER and not result.trace:
         return f"something before the tiers decided: {result.reason.value}"
     hits = [step.rule for step in result.trace if step.matched != "no" and step.rule.action is not Action.LOG]
     in_tier = [rule for rule in hits if rule.tier == policy.tier]

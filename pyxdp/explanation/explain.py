@@ -24,6 +24,8 @@ from pyxdp.explanation.values import NOWHERE, Bystander, ClassAccount, Explanati
 from pyxdp.net.parse import Content, Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyxdp.explanation.place import Place
     from pyxdp.model import HostEndpoint, Origin
     from pyxdp.net import Packet
@@ -75,11 +77,12 @@ def explain(place: Place, direction: Direction, packet: Packet | Frame, context:
         return explanation
     question = _Question(place, governance.endpoint, direction, frame.packet, context)
     evaluation = question.evaluate()
+    classes = tuple(question.account(result) for result in evaluation.classes)
     return replace(
         explanation,
-        classes=tuple(question.account(result) for result in evaluation.classes),
+        classes=classes,
         untracked=evaluation.untracked,
-        bystanders=question.bystanders(evaluation),
+        bystanders=question.bystanders(evaluation, classes),
     )
 
 
@@ -127,10 +130,17 @@ class _Question:
             stages=stages,
         )
 
-    def bystanders(self, evaluation: Evaluation) -> tuple[Bystander, ...]:
-        labels = endpoint_labels(self.place.resources, self.endpoint)
-        path = self.context.path
-        return tuple(find_bystanders(self.place.resources, labels, self.direction, path, evaluation))
+    def bystanders(self, evaluation: Evaluation, classes: Sequence[ClassAccount]) -> tuple[Bystander, ...]:
+        lists = (rules for account in classes for stage in account.stages for rules in stage.lists)
+        found = find_bystanders(
+            self.place.resources,
+            endpoint_labels(self.place.resources, self.endpoint),
+            self.direction,
+            self.context.path,
+            evaluation,
+            asked={rules.name for rules in lists if rules.kind == "GlobalNetworkPolicy"},
+        )
+        return tuple(found)
 
     def _origin(self, result: ClassResult, last: Stage) -> Origin:
         """Find where what decided is written; for the end of a tier that nobody wrote its last policy."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyxdp.model import HostEndpoint
 
 _MOST: Final = 6
+_WILD: Final = ", and workload interfaces need a pre-DNAT or forward policy for *"
 
 
 def describe_governance(place: Place, found: Governance | None) -> str:
@@ -28,7 +29,8 @@ def describe_governance(place: Place, found: Governance | None) -> str:
     if fitting and place.interface == LOOPBACK:
         return f"HostEndpoint/{names} (*) leaves lo out, and no other one names it"
     if fitting:
-        return f"interfacePrefix or interfaceExclude keep {place.interface} out of HostEndpoint/{names}"
+        wild = any(endpoint.interfaceName == WILDCARD for endpoint in fitting)
+        return f"interfacePrefix or interfaceExclude keep {place.interface} out of HostEndpoint/{names}{_WILD * wild}"
     others = ", ".join(f"{endpoint.metadata.name} ({_claim(endpoint)})" for endpoint in own[:_MOST])
     more = f" and {len(own) - _MOST} more" if len(own) > _MOST else ""
     return f"no HostEndpoint of node {place.node} is for {place.interface}; there are: {others}{more}"

@@ -16,6 +16,7 @@ from pyxdp.net import Interface, Packet
 from pyxdp.net.parse import Content, Frame
 from tests.explanation.policies import ENDPOINT, FILE, IN, OUT, PROFILE, ask, packet, policy, stage, world
 
+NEEDED = "HostEndpoint/wild, and workload interfaces need a pre-DNAT or forward policy for *"
 UNTRACKED = {"doNotTrack": "true", "applyOnForward": "true"}
 PRE_DNAT = {"preDNAT": "true", "applyOnForward": "true", "types": "[Ingress]"}
 
@@ -233,7 +234,8 @@ def test_pre_dnat_policy_of_what_goes_out() -> None:
     ("interface", "told"),
     [
         ("eth7", "no HostEndpoint of node node1 is for eth7; there are: web (eth0)"),
-        ("kube-ipvs0", "interfacePrefix or interfaceExclude keep kube-ipvs0 out of HostEndpoint/wild"),
+        ("kube-ipvs0", f"interfacePrefix or interfaceExclude keep kube-ipvs0 out of {NEEDED}"),
+        ("cali1", f"interfacePrefix or interfaceExclude keep cali1 out of {NEEDED}"),
         ("lo", "HostEndpoint/wild (*) leaves lo out, and no other one names it"),
     ],
 )
@@ -274,8 +276,12 @@ kind: HostEndpoint
 metadata: {name: wild}
 spec: {node: node2, interfaceName: "*"}
 """
-    place = Place(resources=world(wild), node="node2", interfaces=(Interface("cali1", 1),), interface="cali1")
+    resources = world(wild, policy("action: Allow, protocol: UDP", selector="all()", **PRE_DNAT))
+    place = Place(resources=resources, node="node2", interfaces=(Interface("cali1", 1),), interface="cali1")
     explanation = explain(place, IN, packet())
+    assert explanation.deciding
+    assert explanation.deciding.policy_class is PolicyClass.PRE_DNAT
+    assert decision(explanation) == "no rule decided: host policy leaves it alone"
     assert explanation.classes[0].stages[0].outcome == "it does not govern this interface in this class"
 
 

@@ -41,6 +41,9 @@ _HOOKS: Final = {
     (PolicyClass.FORWARD, Direction.INGRESS, Path.FORWARD): ("filter FORWARD",),
     (PolicyClass.FORWARD, Direction.EGRESS, Path.FORWARD): ("filter FORWARD",),
 }
+#: What a process of the host sends and DNAT sends elsewhere has its interface only behind routing.
+_BEHIND_DNAT: Final = ("mangle POSTROUTING",)
+_FINAL_BEHIND_DNAT: Final = ((PolicyClass.NORMAL, Direction.EGRESS, Path.LOCAL),)
 #: Reasons that are written where the host endpoint is.
 _OF_ENDPOINT: Final = (Reason.END_OF_PROFILES, Reason.MISSING_PROFILE)
 
@@ -120,7 +123,7 @@ class _Question:
         stages = tuple(passage.stages())
         return ClassAccount(
             policy_class=result.policy_class,
-            hooks=_HOOKS[result.policy_class, self.direction, self.context.path],
+            hooks=self._hooks(result.policy_class),
             verdict=result.verdict,
             reason=result.reason,
             rule=result.rule,
@@ -129,6 +132,11 @@ class _Question:
             logs=result.logs,
             stages=stages,
         )
+
+    def _hooks(self, policy_class: PolicyClass) -> tuple[str, ...]:
+        way = policy_class, self.direction, self.context.path
+        dnat = self.context.original_destination is not None or self.context.original_destination_port is not None
+        return _BEHIND_DNAT if dnat and way in _FINAL_BEHIND_DNAT else _HOOKS[way]
 
     def bystanders(self, evaluation: Evaluation, classes: Sequence[ClassAccount]) -> tuple[Bystander, ...]:
         lists = (rules for account in classes for stage in account.stages for rules in stage.lists)

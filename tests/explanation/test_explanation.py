@@ -186,6 +186,12 @@ def test_before_and_after_dnat() -> None:
     assert told == ["destination.ports 30080 is not 8080", "destination.ports 80 is not 9090"]
 
 
+def test_where_dnat_of_the_hosts_own_packets_is_judged() -> None:
+    for dnat, hook in ((None, "filter OUTPUT"), (8080, "mangle POSTROUTING")):
+        explanation = ask(world(), packet(), OUT, original_destination_port=dnat)
+        assert [it.hooks for it in explanation.classes] == [("raw OUTPUT",), (hook,)]
+
+
 def test_log_rules_are_told() -> None:
     explanation = ask(world(policy("action: Log\naction: Allow")), packet())
     assert [rule.number for rule in explanation.classes[-1].logs] == [0]

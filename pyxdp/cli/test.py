@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,8 @@ Exit codes:
   130  ended by Ctrl-C, 143 by SIGTERM
 """
 _A_CASE_FAILED: Final = 1
+_REFUSED: Final = (errno.EPERM, errno.EACCES)
+_ALONE: Final = "run as root, on Linux 5.12 or newer; --engine evaluator needs neither"
 _FILE: Final = ("-f", "--filename")
 _WITH_VALUE: Final = (*_FILE, "--engine", "--junit")
 
@@ -136,9 +139,9 @@ def _timed(manifest: Manifest, cases: tuple[Case, ...], engine: EngineChoice) ->
             yield result, now - begun
             begun = monotonic()
     except (BpfError, OperatorError) as error:
-        alone = "the evaluator needs none of that: --engine evaluator"
-        error.hint = f"{error.hint}; {alone}" if error.hint else f"run as root; {alone}"
-        raise
+        why = "missing privileges" if getattr(error, "errno", 0) in _REFUSED else error.message
+        message = f"the BPF programs can not be run here: {why}"
+        raise OperatorError(message, hint=_ALONE) from error
 
 
 def _tell(output: Output, results: list[CaseResult], *, verbose: bool) -> None:

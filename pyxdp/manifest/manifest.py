@@ -126,7 +126,7 @@ class Collector:
             self._tiers.append((_descend(place, "spec", "tier"), tier))
 
     def _note_missing_tiers(self) -> None:
-        """A policy may be there before its tier is: it is enforced all the same, behind all others (spec section 3.2)."""
+        """A policy may be there before its tier is: it is enforced behind all others (spec section 3.2)."""
         known = {*BUILT_IN_TIERS, *(name for kind, _, name in self._found if kind == "Tier")}
         for place, tier in self._tiers:
             if tier not in known:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXIT_CODES: Final = """\b
 Exit codes:
   0    done; also when there was nothing to do
-  1    a bug in pyxdp
+  1    the answer is no: a test that fails, a warning with --strict; or a bug in pyxdp
   2    what you wrote is wrong: manifests, policy, command line
   3    the machine is not ready: privileges, bpffs, interfaces, iptables
   130  ended by Ctrl-C, 143 by SIGTERM; apply has then changed nothing

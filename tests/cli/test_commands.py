@@ -166,7 +166,9 @@ def test_check_tells_what_each_endpoint_becomes(machine: Machine) -> None:
     assert re.search(rf"^hep +active +{machine.end.name}$", done.stdout, re.MULTILINE)
     assert re.search(r"^lost +no interface +no interface is named eth77$", done.stdout, re.MULTILINE)
     assert "other" not in done.stdout
-    assert done.stderr == "warning: HostEndpoint/lost: no interface: no interface is named eth77\n"
+    warning, notice = done.stderr.splitlines()
+    assert warning == "warning: HostEndpoint/lost: no interface: no interface is named eth77"
+    assert notice.startswith("notice: FelixConfiguration/default: the default failsafe ports are open")
     assert done.stdout.splitlines()[-2:] == [
         "1 GlobalNetworkPolicy, 3 HostEndpoint: valid",
         f"node host: 1 interface governed, {machine.json('check', 'all.yaml', *AT_HOST)['rules']} rules",

@@ -44,6 +44,11 @@ def claims(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> list[Claim]:
     ]
 
 
+def default_deny(flood: Flood) -> Claim:
+    """Judge a flood to a port that no policy mentions."""
+    return _counted("A flood to a port that no policy mentions dies at XDP too", [flood])
+
+
 def floods(rounds: Sequence[Round]) -> list[Flood]:
     """The floods of all rounds; none where the kernel can not make any."""
     return [it.flood for it in rounds if it.flood is not None]
@@ -59,17 +64,16 @@ def _entries(iptables: Sequence[Round], pyxdp: Sequence[Round]) -> Claim:
 
 
 def _flood(iptables: Sequence[Flood], pyxdp: Sequence[Flood]) -> list[Claim]:
-    return [_dropped(pyxdp), _kept(iptables, pyxdp)] if iptables and pyxdp else []
+    if not iptables or not pyxdp:
+        return []
+    return [_counted("The denied flood is dropped and counted at XDP", pyxdp), _kept(iptables, pyxdp)]
 
 
-def _dropped(pyxdp: Sequence[Flood]) -> Claim:
-    arrived = sum(it.sent - it.lost for it in pyxdp)
-    dropped = sum(it.dropped for it in pyxdp)
-    return Claim(
-        "The denied flood is dropped and counted at XDP",
-        arrived > 0 and dropped >= COUNTED_AT_LEAST * arrived,
-        f"{dropped:,} of {arrived:,} frames",
-    )
+def _counted(text: str, floods: Sequence[Flood]) -> Claim:
+    arrived = sum(it.sent - it.lost for it in floods)
+    dropped = sum(it.dropped for it in floods)
+    holds = arrived > 0 and dropped >= COUNTED_AT_LEAST * arrived
+    return Claim(text, holds, f"{dropped:,} of {arrived:,} frames")
 
 
 def _kept(iptables: Sequence[Flood], pyxdp: Sequence[Flood]) -> Claim:

@@ -25,6 +25,7 @@ INTERFACE: Final = "eth0"  # of both
 HOST: Final = "10.20.0.1"
 CLIENT: Final = "10.20.0.2"
 PORT: Final = 6379
+OTHER_PORT: Final = 9999  # nobody listens there, and no policy mentions it
 TIMEOUT_S: Final = 60
 
 #: The client's namespace, and the socket by which the demo asks Redis how much it has done.
@@ -32,13 +33,13 @@ _CLIENT_SPACE: Final = "client"
 _SOCKET: Final = Path("/run/redis.sock")
 _EMPTY: Final = Path(__file__).parent.parent / "build/demo/empty.bpf.o"
 
-#: What a host usually has: answers and known clients come in, the rest does not. UNTRACKED is what pyxdp has let in
-#: without conntrack; without pyxdp there is no such packet.
+#: What a host usually has: answers and known clients come in, the rest does not. It stays in place under pyxdp, whose
+#: rules come first.
 FIREWALL: Final = f"""\
 *filter
 :INPUT DROP
 -A INPUT -i lo -j ACCEPT
--A INPUT -m conntrack --ctstate RELATED,ESTABLISHED,UNTRACKED -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A INPUT -m conntrack --ctstate INVALID -j DROP
 -A INPUT -s 10.20.0.0/16 -p tcp --dport {PORT} -m conntrack --ctstate NEW -j ACCEPT
 COMMIT

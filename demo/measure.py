@@ -123,9 +123,9 @@ def _p99(said: str) -> float:
     return next(float(latency) for percent, latency in done if float(percent) >= 99)  # noqa: PLR2004 - its name
 
 
-def flood(dropped: Callable[[], int]) -> Flood:
-    """Flood the host while Redis works; Redis itself counts the requests."""
-    with requests_all_the_time(), _generator() as generator:
+def flood(dropped: Callable[[], int], port: int = lab.PORT) -> Flood:
+    """Flood a port of the host while Redis works; Redis itself counts the requests."""
+    with requests_all_the_time(), _generator(port) as generator:
         time.sleep(SETTLE_S)
         quiet = _requests_per_second(QUIET_S)
         lost_before, dropped_before = lab.lost_by_interface(), dropped()
@@ -158,13 +158,13 @@ def requests_all_the_time() -> Iterator[None]:
 
 
 @contextmanager
-def _generator() -> Iterator[subprocess.Popen[str]]:
+def _generator(port: int) -> Iterator[subprocess.Popen[str]]:
     """The flood, ready to go. On Redis' CPU: what a card receives is work for the CPU that its interrupt goes to."""
     options = {
         "interface": lab.INTERFACE,
         "mac": lab.host_mac(),
         "address": lab.HOST,
-        "port": lab.PORT,
+        "port": port,
         "rate": FLOOD_RATE,
         "seconds": FLOOD_S,
     }

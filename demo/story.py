@@ -9,12 +9,15 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyxdp
 from demo import lab, measure, report
-from demo.claims import Claim, claims
+from demo.claims import Claim, claims, default_deny
 from demo.report import console
+
+if TYPE_CHECKING:
+    from demo.measure import Flood
 
 ROUNDS: Final = 3
 #: On a machine that is so busy that the rounds have taken longer than this, no further one begins.
@@ -66,6 +69,11 @@ def dropped_at_xdp() -> int:
     return sum(it.packets for it in pyxdp.status().rules if (it.action, it.direction) == ("Deny", "ingress"))
 
 
+def dropped_early() -> int:
+    """How many frames XDP has dropped because the normal class was certain to deny them."""
+    return sum(it.reasons["ingress"].get("DROP_EARLY", 0) for it in pyxdp.status().endpoints)
+
+
 def introduce() -> None:
     """Show the scene, the policy taking effect, and conntrack while requests run."""
     console.print(report.SCENE)
@@ -87,27 +95,35 @@ def _count_entries(when: str) -> None:
     console.print(f"{when}, conntrack lists {len(listed.splitlines())} connections to port {lab.PORT}")
 
 
-def look_inside() -> dict[str, float]:
-    """Show what is pinned and counted; return how long it took to apply the policy, by command and from Python."""
+def look_inside() -> tuple[dict[str, float], Flood | None]:
+    """Show what is pinned and counted.
+
+    Returns:
+        How long it took to apply the policy from Python, and a flood to a port that no policy mentions; none where the
+        kernel can not make any or can not drop it early.
+    """
     report.heading("What people and tools can see")
     policy = pyxdp.resolve(pyxdp.load([POLICY]).resources)
     begin = time.monotonic()
     pyxdp.apply(policy)
     from_python = time.monotonic() - begin
     measure.benchmark("-n", "10000")
-    if measure.can_flood():
-        measure.flood(dropped_at_xdp)
+    early = pyxdp.status().early_drop
+    flood = measure.flood(dropped_early, lab.OTHER_PORT) if measure.can_flood() and early.on else None
+    if not early.on:
+        console.print(f"no early drop: {early.reason}")
     _show_maps()
     _show(str(PYXDP), "status")
     _show(str(PYXDP), "apply", POLICY)
-    return {"from_python": round(from_python, 3)}
+    return {"from_python": round(from_python, 3)}, flood
 
 
 def _show_maps() -> None:
     if shutil.which("bpftool") is None:
         console.print("[dim]bpftool is not installed; it would show the same from the pinned maps")
         return
-    denied = next(it for it in pyxdp.status().rules if (it.action, it.direction) == ("Deny", "ingress"))
+    rules = (it for it in pyxdp.status().rules if (it.action, it.direction) == ("Deny", "ingress"))
+    denied = max(rules, key=lambda it: it.packets)
     _show("bpftool", "map", "dump", "pinned", f"{MAPS}/names", most=11)
     for name in ("names", "counters"):
         _show(
@@ -149,9 +165,11 @@ def main() -> int:
         comparison = Comparison()
         comparison.run()
         report.comparison(comparison.iptables, comparison.control, comparison.pyxdp)
-        facts["seconds_to_apply"] = look_inside()
+        facts["seconds_to_apply"], default_denied = look_inside()
         left = leave_nothing()
     found = [*claims(comparison.iptables, comparison.pyxdp), left]
+    if default_denied is not None:
+        found.insert(-1, default_deny(default_denied))
     report.heading("What was claimed")
     report.verdict(found)
     facts |= {
@@ -172,9 +190,9 @@ def where_next(seconds: float) -> None:
     console.print(f"\nall figures of this run: {report.FILE.relative_to(Path.cwd())} ({seconds:.0f} s)\n")
     console.print("[bold]Where to go next")
     console.print("  docs/getting-started.md   your own Redis: which lines to change, how to try without risk")
-    console.print("  docs/concepts.md          untracked policy: what it can do, what it can not")
+    console.print("  docs/concepts.md          the four classes, default-deny, failsafes")
     console.print("  docs/inspection.md        bpftool and pyxdp status, field by field")
-    console.print("  examples/                 this policy, and a blocklist")
+    console.print("  examples/                 this policy, a server, a gateway, a blocklist")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from demo import flood, measure
-from demo.claims import claims
+from demo.claims import claims, default_deny
 from demo.measure import Flood, Round, Speed
 from tests.lab.waiting import wait_until
 from tests.veth.host import checksum
@@ -65,6 +65,11 @@ def test_a_bad_figure_fails_its_claim(untracked: Round, what: str) -> None:
 def test_a_firewall_that_tracks_nothing_is_no_comparison() -> None:
     (claim,) = failed(replace(TRACKED, entries=20), UNTRACKED)
     assert "conntrack" in claim
+
+
+@pytest.mark.parametrize(("dropped", "holds"), [(999_500, True), (900_000, False), (0, False)])
+def test_a_flood_that_only_the_default_denies(dropped: int, *, holds: bool) -> None:
+    assert default_deny(replace(XDP_FLOOD, dropped=dropped)).holds is holds
 
 
 def test_without_a_flood_nothing_is_claimed_of_it() -> None:

@@ -1,4 +1,4 @@
-"""What a verdict costs at XDP: the program against an empty XDP_DROP, alternating, in one run."""
+"""What a verdict costs at XDP: the program, its predecessor and an empty XDP_DROP, alternating, in one run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from pyxdp.resolver import resolve
 
 REPEAT: Final = 1_000_000
 ROUNDS: Final = 5
+#: The object of the time when there was untracked policy only: with the same maps, so that it judges by the same image.
+BASELINE: Final = Path(__file__).parent / "baseline/untracked-only.bpf.o"
+_CONTROL: Final = Path(__file__).parent.parent / "build/bench/drop.bpf.o"
 _POLICY: Final = Path(__file__).parent / "ten-rules.yaml"
 _INTERFACE: Final = "bench0"
 _TCP: Final = 6
@@ -31,12 +34,16 @@ class Cost:
     Attributes:
         name: which packet.
         program: harness and program.
+        baseline: harness and the program with untracked policy only.
         control: harness and empty program.
+        growth: program over baseline, median over the rounds.
     """
 
     name: str
     program: float
+    baseline: float
     control: float
+    growth: float
 
     @property
     def verdict(self) -> float:
@@ -64,16 +71,25 @@ def measure(rounds: int = ROUNDS, repeat: int = REPEAT) -> list[Cost]:
     """Run every packet ``rounds`` times ``repeat`` times."""
     resources = manifest.load([_POLICY]).resources
     image = compile_policy(resolve(resources, "bench", [Interface(_INTERFACE, 2)]))
-    drop = Path(__file__).parent.parent / "build/bench/drop.bpf.o"
-    with Trial(Code.shipped(log_per_second=0).data) as trial, Object.open(drop) as control:
+    with (
+        Trial(Code.shipped(log_per_second=0).data) as trial,
+        Trial(BASELINE.read_bytes()) as baseline,
+        Object.open(_CONTROL) as control,
+    ):
         trial.fill(image, _INTERFACE)
-        empty = control.load().programs["empty_drop"]
-        costs = []
-        for name, packet in PACKETS.items():
-            frame = build_frame(packet)
-            pairs = [
-                (trial.run("xdp", frame, repeat=repeat).duration_ns, empty.test_run(frame, repeat=repeat).duration_ns)
-                for _ in range(rounds)
-            ]
-            costs.append(Cost(name, median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)))
-    return costs
+        baseline.fill(image, _INTERFACE)
+        runs = (
+            trial.object.programs["pyxdp_xdp"].test_run,
+            baseline.object.programs["pyxdp_xdp"].test_run,
+            control.load().programs["empty_drop"].test_run,
+        )
+
+        def durations(frame: bytes) -> list[tuple[int, ...]]:
+            return [tuple(run(frame, repeat=repeat).duration_ns for run in runs) for _ in range(rounds)]
+
+        return [_cost(name, durations(build_frame(packet))) for name, packet in PACKETS.items()]
+
+
+def _cost(name: str, timed: list[tuple[int, ...]]) -> Cost:
+    program, baseline, control = (median(column) for column in zip(*timed, strict=True))
+    return Cost(name, program, baseline, control, median(new / old for new, old, _ in timed))

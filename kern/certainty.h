@@ -68,11 +68,20 @@ static __always_inline bool reaches_netfilter(const struct net_device *device)
 	return true;
 }
 
+/* The priority of the hook that an address in an array of pointers to struct nf_hook_ops leads to. */
+static __always_inline int priority_of(const void *at)
+{
+	/* A pointer is read through any structure that begins with one. */
+	const struct nf_hook_entry *pointer = bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct nf_hook_entry));
+	const struct nf_hook_ops *hook = bpf_rdonly_cast(pointer->hook, bpf_core_type_id_kernel(struct nf_hook_ops));
+
+	return hook->priority;
+}
+
 /* Whether one of a place's hooks of netfilter is that of NAT, or there are more of them than anybody could say that of. */
 static __always_inline bool has_nat(const struct nf_hook_entries *entries)
 {
-	const struct nf_hook_ops *const *operations, *operation;
-	int priority = PRIORITY_NAT;
+	const void *hooks;
 	__u32 count;
 
 	if (!entries)
@@ -80,11 +89,9 @@ static __always_inline bool has_nat(const struct nf_hook_entries *entries)
 	count = entries->num_hook_entries;
 	if (count > HOOKS_MAX)
 		return true;
-	operations = (void *)entries->hooks + count * bpf_core_type_size(struct nf_hook_entry);
+	hooks = (void *)entries->hooks + count * bpf_core_type_size(struct nf_hook_entry);
 	for (__u32 i = 0; i < HOOKS_MAX && i < count; i++) {
-		bpf_probe_read_kernel(&operation, sizeof(operation), &operations[i]);
-		bpf_core_read(&priority, sizeof(priority), &operation->priority);
-		if (priority == PRIORITY_NAT)
+		if (priority_of(hooks + i * sizeof(void *)) == PRIORITY_NAT)
 			return true;
 	}
 	return false;

@@ -113,6 +113,7 @@ struct bpf_ct_opts___first {
 };
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
 extern struct nf_conn *bpf_xdp_ct_lookup(struct xdp_md *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size,
 					 struct bpf_ct_opts___first *opts, __u32 opts_size) __ksym;
 extern void bpf_ct_release(struct nf_conn *connection) __ksym;

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pyxdp.bpf import Object
 from pyxdp.dataplane.trial import DEFAULT_CAPACITIES, Trial
 from tests.kern.conftest import POLICY, Bench
+from tests.lab.network import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +52,17 @@ spec:
 )
 
 
+def load_conntrack() -> None:
+    """Let the kernel load its module for connection tracking, if it is one: as rules do before early drop is asked for."""
+    with namespace() as space:
+        for iptables in ("iptables-nft", "ip6tables-nft"):
+            space.run(iptables, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
+
+
 @contextmanager
 def with_early(code: Code) -> Iterator[Bench]:
     """Load both objects; XDP of the main one finds the program of the other."""
+    load_conntrack()
     with Trial(code.data) as trial, Object.open(code.early, name="pyxdp_early") as early:
         for name, its_map in early.maps.items():
             if name in trial.object.maps and name.startswith("pyxdp_"):

@@ -53,7 +53,7 @@ spec:
 
 
 def load_conntrack() -> None:
-    """Let the kernel load its module for connection tracking, if it is one: as rules do before early drop is asked for."""
+    """Let the kernel load connection tracking, if it is a module: as rules do before early drop is asked for."""
     with namespace() as space:
         for iptables in ("iptables-nft", "ip6tables-nft"):
             space.run(iptables, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")

@@ -72,3 +72,10 @@ def test_links_lead_somewhere(page: str) -> None:
     file = ROOT / page
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", file.read_text())
     assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+def test_tests_that_pages_name_exist() -> None:
+    text = "".join(file.read_text() for file in ROOT.glob("docs/**/*.md"))
+    named = set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text))
+    assert named
+    assert [it for it in sorted(named) if f"def {it[1]}(" not in (ROOT / it[0]).read_text()] == []

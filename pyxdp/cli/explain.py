@@ -12,6 +12,7 @@ from pyxdp.cli.commands import FILES
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.flow import parse_flow, parse_hex
 from pyxdp.cli.place import endpoint_place, interface_place
+from pyxdp.cli.progress import Bar
 from pyxdp.errors import CaptureError, OperatorError, PyxdpError
 from pyxdp.evaluator import Conntrack, Context, Direction, Verdict
 from pyxdp.evaluator import Path as Way
@@ -114,8 +115,9 @@ def command(  # noqa: PLR0913 - the command's options
         flows = _explained(place, asked, **options)
     answers = _confirmed(place, flows, data, engine)
     output = settings.output
-    output.document(_as_json(flows, answers))
-    if pcap is None or verbose:
+    if output.as_json:
+        output.document(_as_json(flows, answers))
+    elif pcap is None or verbose:
         _tell(output, flows, answers, verbose=verbose)
     else:
         _summarize(output, flows)
@@ -149,7 +151,7 @@ def _captured(
 ) -> list[Flow]:
     given = Direction(direction) if direction else None
     try:
-        with file.open("rb") as stream:
+        with file.open("rb") as stream, Bar(f"explaining {file}"):
             flows = explain_capture(
                 place, read_capture(stream), context=_context(**options), direction=given, each=each
             )
@@ -172,7 +174,7 @@ def _confirmed(place: Place, flows: Sequence[Flow], frame: bytes, engine: str) -
     try:
         from pyxdp.cli.confirmation import Confirmation  # noqa: PLC0415 - loads libbpf, which need not be there
 
-        with Confirmation(place) as programs:
+        with Bar("asking the programs"), Confirmation(place) as programs:
             known = {id(it.explanation): it.explanation for it in flows}
             answers = {number: programs.differs(explanation, frame) for number, explanation in known.items()}
     except (ImportError, PyxdpError) as error:

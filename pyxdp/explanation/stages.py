@@ -9,7 +9,7 @@ from pyxdp.evaluator import ClassResult, Conntrack, Context, Direction, PolicyCl
 from pyxdp.evaluator.endpoint import failsafe_ports
 from pyxdp.evaluator.tiers import BUILT_IN_TIERS, find_profile, ordered_tiers, rules_of, tier_policies
 from pyxdp.explanation.conditions import icmp_name, protocol_name, why_not
-from pyxdp.explanation.origins import failsafe_configuration, origin_of_rule
+from pyxdp.explanation.origins import failsafe_configuration
 from pyxdp.explanation.values import NOWHERE, Look, RuleList, Stage
 from pyxdp.model import Action
 from pyxdp.net.values import ICMPV6, PORT_PROTOCOLS
@@ -219,7 +219,7 @@ class Passage:
             looks=tuple(
                 Look(
                     rule=step.rule,
-                    origin=origin_of_rule(self.resources, step.rule, self.node),
+                    origin=rules[step.rule.number].origin,
                     matched=step.matched,
                     condition=step.why,
                     why=why_not(step.why, rules[step.rule.number], self.packet, self.resources) if step.why else "",

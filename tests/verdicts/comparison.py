@@ -41,12 +41,12 @@ class Reading:
 
 
 class Comparison:
-    """One scenario for the evaluator and in the maps.
+    """One scenario for the evaluator and for the programs.
 
     Args:
-        host: runs the programs; it enforces this scenario from now on.
+        host: runs the programs.
         scenario: what is judged by.
-        interface: of the packets.
+        interface: of the packets to come; see :meth:`enter`.
     """
 
     def __init__(self, host: trial.TrialHost, scenario: Scenario, interface: str) -> None:
@@ -54,11 +54,17 @@ class Comparison:
         self._scenario = scenario
         self._evaluator = Evaluator(scenario.resources, node=scenario.node, interfaces=scenario.interfaces)
         effective = resolve(scenario.resources, scenario.node, scenario.interfaces)
-        host.enforce(compile_policy(effective), interface, effective.actions)
+        self._settings = effective.actions
+        self._image = compile_policy(effective)
+        self.enter(interface)
+
+    def enter(self, interface: str) -> None:
+        """Go on with packets of this interface. The host enforces this scenario from now on."""
+        self._host.enforce(self._image, interface, self._settings)
 
     def agree(self, question: Question) -> bool:
         """Tell whether both give the same verdict."""
-        evaluation = self._evaluate(question)
+        evaluation = self.evaluate(question)
         verdict, untracked = self._host.verdict(question.packet, direction=question.direction, context=question.context)
         if question.packet.later_fragment:
             return evaluation.passes == (verdict is not trial.Verdict.DENY)
@@ -66,7 +72,7 @@ class Comparison:
 
     def readings(self, question: Question) -> tuple[Reading, Reading]:
         """Return what the evaluator says, and what the programs say, with all that both know."""
-        evaluation = self._evaluate(question)
+        evaluation = self.evaluate(question)
         judgement = self._host.judge(question.packet, direction=question.direction, context=question.context)
         rule, logs = judgement.rule, tuple(str(log) for log in judgement.logs)
         readings = (
@@ -102,7 +108,13 @@ class Comparison:
         named = next(each.profiles for each in self._scenario.resources.hostEndpoints if each.metadata.name == endpoint)
         return next(name for name in named if name not in known)
 
-    def _evaluate(self, question: Question) -> Evaluation:
+    def endpoint(self, interface: str) -> str:
+        """Return the name of the host endpoint that governs an interface, or nothing."""
+        governance = self._evaluator.governance(interface)
+        return governance.endpoint.metadata.name if governance else ""
+
+    def evaluate(self, question: Question) -> Evaluation:
+        """Return what the evaluator says."""
         return self._evaluator.evaluate(
             question.packet, interface=question.interface, direction=question.direction, context=question.context
         )

@@ -118,7 +118,7 @@ def _labels(random: Random) -> dict[str, str]:
 
 
 def _nets(random: Random) -> tuple[Any, ...]:
-    return some(random, vocabulary.ALL_NETWORKS, least=1, most=5)
+    return tuple(dict.fromkeys(some(random, vocabulary.ALL_NETWORKS, least=1, most=5)))
 
 
 def _endpoints(random: Random) -> Iterator[HostEndpoint]:

@@ -7,6 +7,7 @@
  * 6.2, with BTF (bpf_cast_to_kern_ctx(), bpf_xdp_ct_lookup()).
  */
 #include "certainty.h"
+#include "expectations.h"
 #include "handover.h"
 #include "verdict.h"
 
@@ -27,7 +28,7 @@ static __always_inline bool is_certain(struct xdp_md *ctx, const struct flow *fl
 		return false;
 	if (!prednat && rewrites_destination(device, flow))
 		return false;
-	if (!is_new(ctx, flow))
+	if (!is_new(ctx, flow) || expects_connections(device->nd_net.net))
 		return false;
 	return prednat || is_local(ctx, device, flow);
 }

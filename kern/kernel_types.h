@@ -28,6 +28,10 @@ struct nf_hook_ops {
 	int priority;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct netns_nf {
 	struct nf_hook_entries *hooks_ipv4[5];
 	struct nf_hook_entries *hooks_ipv6[5];
@@ -52,7 +56,34 @@ struct netns_ipv6 {
 	bool fib6_has_custom_rules; /* likewise */
 };
 
+/* An array of pointers in truth, whose first three places hold this instead. */
+struct net_generic {
+	struct {
+		unsigned int len; /* of the array */
+	} s;
+};
+
+/* Of connection tracking in a namespace. */
+struct nf_conntrack_net {
+	atomic_t count;
+	unsigned int expect_count;
+	struct ctl_table_header *sysctl_header;
+};
+
+struct ctl_table {
+	void *data;
+};
+
+struct ctl_table_header {
+	struct ctl_table *ctl_table;
+};
+
+enum nf_ct_sysctl_index {
+	NF_SYSCTL_CT_COUNT = 1,
+};
+
 struct net {
+	struct net_generic *gen;
 	struct netns_nf nf;
 	struct netns_ipv4 ipv4;
 	struct netns_ipv6 ipv6;

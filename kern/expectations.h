@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Connections that connection tracking expects (the data connections of FTP, SIP, ...). Its look-up does not find them: the first packet
+ * of one is new to it, and RELATED to netfilter. So while a namespace expects any, nothing is certain.
+ *
+ * Their number is in a structure that struct net leads to by a number (struct net_generic) which no BTF knows. The structure is known by
+ * its sysctl table, whose entry nf_conntrack_count points back into it. It is looked for once.
+ */
+#ifndef PYXDP_EXPECTATIONS_H
+#define PYXDP_EXPECTATIONS_H
+
+#include "kernel_types.h"
+
+#define GENERIC_FIRST 3  /* MIN_PERNET_OPS_ID */
+#define GENERIC_MAX 256  /* numbers that are tried; a host has fifty to a hundred */
+#define GENERIC_NONE ~0U /* nothing has been found */
+
+/* Where the structure is in net->gen; 0: not looked for yet. The same in every namespace, until the next boot. */
+static volatile __u32 tracking_number;
+
+static __always_inline struct nf_conntrack_net *generic_at(const struct net_generic *generic, __u32 number)
+{
+	const void *at = (const void *)generic + number * sizeof(void *);
+	struct nf_conntrack_net *found = NULL;
+
+	bpf_probe_read_kernel(&found, sizeof(found), at);
+	return found;
+}
+
+static __always_inline bool is_tracking(const struct nf_conntrack_net *candidate)
+{
+	const __u64 size = bpf_core_type_size(struct ctl_table);
+	const __u64 number = bpf_core_enum_value(enum nf_ct_sysctl_index, NF_SYSCTL_CT_COUNT);
+	const struct ctl_table_header *header = NULL;
+	const struct ctl_table *entry = NULL;
+	void *data = NULL;
+
+	bpf_core_read(&header, sizeof(header), &candidate->sysctl_header);
+	if (!header)
+		return false;
+	bpf_core_read(&entry, sizeof(entry), &header->ctl_table);
+	if (!entry)
+		return false;
+	entry = (const void *)entry + number * size;
+	bpf_core_read(&data, sizeof(data), &entry->data);
+	return data == (const void *)candidate + bpf_core_field_offset(candidate->count);
+}
+
+static __always_inline __u32 find_tracking(const struct net_generic *generic)
+{
+	__u32 end = generic->s.len;
+
+	for (__u32 i = GENERIC_FIRST; i < GENERIC_MAX && i < end; i++) {
+		const struct nf_conntrack_net *candidate = generic_at(generic, i);
+
+		if (candidate && is_tracking(candidate))
+			return i;
+	}
+	return GENERIC_NONE;
+}
+
+/* Whether this namespace expects a connection, or nobody could say. */
+static __always_inline bool expects_connections(const struct net *net)
+{
+	const struct nf_conntrack_net *tracking;
+	__u32 number = tracking_number, expected = 1;
+
+	if (!number)
+		tracking_number = number = find_tracking(net->gen);
+	if (number == GENERIC_NONE)
+		return true;
+	tracking = generic_at(net->gen, number);
+	bpf_core_read(&expected, sizeof(expected), &tracking->expect_count);
+	return expected;
+}
+
+#endif

@@ -57,7 +57,8 @@ def tell_briefly(output: Output, findings: Sequence[Finding]) -> None:
 def finding_text(finding: Finding) -> str:
     """Return a finding as a line, with its place before it and its code behind it, as compilers do."""
     place = f"{finding.origin}: " if finding.origin.line else ""
-    return f"{place}{finding.subject}: {finding.text}{_example_text(finding.example)} [{finding.code.value}]"
+    others = f" (and so {plural(finding.others, 'more host endpoint')})" if finding.others else ""
+    return f"{place}{finding.subject}: {finding.text}{others}{_example_text(finding.example)} [{finding.code.value}]"
 
 
 def _example_text(example: Example | None) -> str:
@@ -77,6 +78,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "line": finding.origin.line,
         "object": finding.subject,
         "text": finding.text,
+        "others": finding.others,
         **_example_json(finding.example),
     }
 

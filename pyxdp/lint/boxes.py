@@ -47,19 +47,30 @@ class Box(NamedTuple):
     source_ports: Intervals
 
 
+class Bounds(NamedTuple):
+    """The outermost values of boxes: first and last service, source and destination."""
+
+    first_service: int
+    last_service: int
+    first_source: int
+    last_source: int
+    first_destination: int
+    last_destination: int
+
+
 class Effort:
-    """How much may still be computed, counted in intervals looked at. Deterministic, unlike a clock."""
+    """How much may still be computed, in comparisons of intervals or boxes. Deterministic, unlike a clock."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit
 
-    def spend(self, *sets: Intervals) -> None:
-        """Count the work of comparing these sets.
+    def spend(self, comparisons: int) -> None:
+        """Count work that is about to be done.
 
         Raises:
             TooManyPiecesError: the limit is reached.
         """
-        self._left -= sum(map(len, sets))
+        self._left -= comparisons
         if self._left < 0:
             raise TooManyPiecesError
 
@@ -146,13 +157,22 @@ def subtract(boxes: list[Box], taken: Box, effort: Effort) -> list[Box]:
     changed = False
     for box in boxes:
         if not _apart(box, taken):
-            effort.spend(*box[1:], *taken[1:])
+            effort.spend(sum(map(len, box[1:])) + sum(map(len, taken[1:])))
         pieces = without(box, taken)
         changed |= pieces != [box]
         left += pieces
     if len(left) > MAX_PIECES:
         raise TooManyPiecesError
     return left if changed else boxes
+
+
+def bounds_of(boxes: Iterable[Box]) -> Bounds:
+    """Return the outermost values of at least one box; two of one IP version that lie apart have nothing in common."""
+    found = list(boxes)
+    ends: list[int] = []
+    for intervals in ([it.services for it in found], [it.source for it in found], [it.destination for it in found]):
+        ends += (min(one[0][0] for one in intervals), max(one[-1][1] for one in intervals))
+    return Bounds(*ends)
 
 
 def narrowed(boxes: Iterable[Box], within: Iterable[Box] | None) -> list[Box]:

@@ -42,7 +42,7 @@ def find_directions(survey: Survey) -> Iterator[Finding]:
                 if not reached.open_end and not any(reached.allowed()):
                     found = _cut(survey, view, reached)
                     key = (found.subject, found.code.value, direction)
-                    if key not in seen:  # the same policy at another endpoint, or for forwarded packets, too
+                    if key not in seen:  # at another endpoint, or for forwarded packets, too
                         seen.add(key)
                         yield found
                 elif policy_class is PolicyClass.NORMAL:
@@ -64,8 +64,9 @@ def _bare_endpoint(view: View, survey: Survey) -> Finding:
     return Finding(
         code=Code.BARE_ENDPOINT,
         subject=view.shape.name,
-        text=f"denies all local traffic but failsafe ports: {selected}, and it has no profile{view.shape.others}",
+        text=f"denies all local traffic but failsafe ports: {selected}, and it has no profile",
         origin=view.shape.endpoints[0].metadata.origin,
+        others=len(view.shape.endpoints) - 1,
         example=_denied(view, view.chains[PolicyClass.NORMAL, Direction.INGRESS], survey),
     )
 
@@ -90,8 +91,9 @@ def _cut(survey: Survey, view: View, reached: Reached) -> Finding:
         return Finding(
             code=Code.CUT_DIRECTION,
             subject=view.shape.name,
-            text=f"all {traffic} but failsafe ports is denied: {why}{view.shape.others}",
+            text=f"all {traffic} but failsafe ports is denied: {why}",
             origin=view.shape.endpoints[0].metadata.origin,
+            others=len(view.shape.endpoints) - 1,
             example=example,
         )
     code, severity, policy, why = _blame(survey, stage, chain)
@@ -99,7 +101,7 @@ def _cut(survey: Survey, view: View, reached: Reached) -> Finding:
         code=code,
         severity=severity,
         subject=f"{policy.kind}/{policy.name}",
-        text=f"all {traffic} of {view.shape.name}{view.shape.others} is denied at the end of tier {stage.tier}: {why}",
+        text=f"all {traffic} of {view.shape.name} is denied at the end of tier {stage.tier}: {why}",
         origin=policy.origin,
         example=example,
     )
@@ -177,7 +179,8 @@ def _one_family(survey: Survey, view: View, reached: Reached) -> Iterator[Findin
         code=Code.ONE_FAMILY,
         severity=Severity.WARNING if expected else Severity.NOTICE,
         subject=view.shape.name,
-        text=f"its policies allow {direction} of IPv{allowed} and none of IPv{missing[0]}{view.shape.others}",
+        text=f"its policies allow {direction} of IPv{allowed} and none of IPv{missing[0]}",
         origin=view.shape.endpoints[0].metadata.origin,
+        others=len(view.shape.endpoints) - 1,
         example=_denied(view, reached.chain, survey, missing[0]),
     )

@@ -77,6 +77,7 @@ class Finding:
         text: what is wrong, without the subject; a part of a sentence.
         origin: where it was written.
         example: a packet, if there is one that shows it.
+        others: of how many more host endpoints the very same is to be said.
     """
 
     code: Code
@@ -85,3 +86,4 @@ class Finding:
     text: str
     origin: Origin = field(default=Origin())
     example: Example | None = None
+    others: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.lint.directions import find_directions
@@ -17,11 +19,11 @@ from pyxdp.lint.survey import Survey
 from pyxdp.lint.world import make_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pyxdp.model import Resources
 
-#: Intervals that may be compared: seconds of work.
+#: Comparisons of intervals and boxes: seconds of work. A thousand rules of one endpoint need about a million.
 EFFORT: Final = 20_000_000
 
 _CHECKS: Final = (
@@ -63,7 +65,18 @@ def lint(resources: Resources, *, effort: int = EFFORT) -> tuple[Finding, ...]:
         *silence.unknown(),
         *_given_up(survey),
     ]
-    return tuple(sorted((finding for finding in found if not silence.covers(finding)), key=_rank))
+    wanted = sorted((finding for finding in found if not silence.covers(finding)), key=_rank)
+    return tuple(_merged(wanted))
+
+
+def _merged(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Say once what is to be said of several host endpoints."""
+    alike: dict[object, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        of_endpoint = finding.subject.startswith("HostEndpoint/")
+        alike[(finding.code, finding.severity, finding.text) if of_endpoint else id(finding)].append(finding)
+    for first, *others in alike.values():
+        yield replace(first, others=first.others + sum(1 + it.others for it in others))
 
 
 def _rank(finding: Finding) -> tuple[str, int, str, str, str]:

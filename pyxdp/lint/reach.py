@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyxdp.lint.boxes import TooManyPiecesError, narrowed, subtract
+from pyxdp.lint.boxes import TooManyPiecesError, bounds_of, narrowed, subtract
 from pyxdp.model import Action
 from pyxdp.resolver import PolicyClass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from pyxdp.lint.boxes import Box, Effort
+    from pyxdp.lint.boxes import Bounds, Box, Effort
     from pyxdp.lint.chains import Chain, Head, Listed, Stage
     from pyxdp.net.values import Family
 
@@ -22,6 +22,7 @@ class Taken(NamedTuple):
 
     box: Box
     by: Listed | Head
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Reached:
 
 def reach_of(chain: Chain, effort: Effort) -> Reached:
     """Follow all packets through a chain."""
-    walk = _Walk(effort, _by_family(Taken(box, head) for head in chain.heads for box in head.boxes))
+    walk = _Walk(effort, _by_family(Taken(box, head, bounds_of([box])) for head in chain.heads for box in head.boxes))
     rules = tuple(reach for stage in chain.stages for reach in walk.through(stage))
     closed = chain.policy_class is PolicyClass.NORMAL or walk.entry == []
     return Reached(chain, rules, not closed)
@@ -100,7 +101,7 @@ class _Walk:
                 passed += listed.boxes if reach.left is None else reach.left
                 before_pass = before_pass or {family: list(taken) for family, taken in here.items()}
             for box in listed.boxes:
-                here[box.family].append(Taken(box, listed))
+                here[box.family].append(Taken(box, listed, bounds_of([box])))
         if stage.denies:
             self.entry = passed
             self._taken = {4: [], 6: []}
@@ -114,8 +115,9 @@ class _Walk:
         takers: dict[int, Listed | Head] = {}
         try:
             for family in (4, 6):
+                self._effort.spend(len(self.entry or ()))
                 boxes = narrowed((box for box in listed.boxes if box.family == family), self.entry)
-                for taken in (*self._taken[family], *here[family]) if boxes else ():
+                for taken in _touching(boxes, (*self._taken[family], *here[family]), self._effort):
                     remaining = subtract(boxes, taken.box, self._effort)
                     if remaining is not boxes:
                         takers[id(taken.by)] = taken.by
@@ -126,6 +128,25 @@ class _Walk:
         except TooManyPiecesError:
             return Reach(listed, stage, None)
         return Reach(listed, stage, left, tuple(takers.values()))
+
+
+def _touching(boxes: list[Box], earlier: Sequence[Taken], effort: Effort) -> Iterator[Taken]:
+    """Go through what may have something in common with boxes. Most rules have not, and are looked at very often."""
+    if not boxes:
+        return
+    effort.spend(len(earlier))
+    first_service, last_service, first_source, last_source, first_destination, last_destination = bounds_of(boxes)
+    for taken in earlier:
+        bounds = taken.bounds
+        if (
+            bounds[2] <= last_source
+            and bounds[3] >= first_source
+            and bounds[0] <= last_service
+            and bounds[1] >= first_service
+            and bounds[4] <= last_destination
+            and bounds[5] >= first_destination
+        ):
+            yield taken
 
 
 def _by_family(taken: Iterable[Taken]) -> dict[Family, list[Taken]]:

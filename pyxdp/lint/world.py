@@ -47,11 +47,6 @@ class Shape:
         """The first of the host endpoints."""
         return f"HostEndpoint/{self.endpoints[0].metadata.name}"
 
-    @property
-    def others(self) -> str:
-        """The others, in words that go behind what is said of the first one."""
-        return f" (and {len(self.endpoints) - 1:,} more like it)" if len(self.endpoints) > 1 else ""
-
 
 @dataclass(frozen=True, slots=True)
 class World:

@@ -62,6 +62,7 @@ def test_check_as_json(tmp_path: Path) -> None:
         "file": "policy.yaml",
         "line": 9,
         "object": "GlobalNetworkPolicy/web: ingress[1]",
+        "others": 0,
         "packet": {
             "protocol": "ICMP",
             "src": "198.51.100.7",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import pyxdp
+from pyxdp.cli.findings import finding_text
 from pyxdp.lint import Code, Finding, Severity, lint, packet_text
 from tests.lint.manifests import ALLOW, DENY, codes, document, felix, findings, hep, policy, pre_dnat, rule, untracked
 
@@ -225,7 +226,9 @@ def test_a_host_endpoint_with_nothing_attached() -> None:
 def test_many_endpoints_that_are_alike_are_one_finding() -> None:
     found = only(*(hep(f"h{number}", node=f"n{number}", expectedIPs=None) for number in range(40)), felix())
     assert found.subject == "HostEndpoint/h0"
-    assert found.text.endswith("(and 39 more like it)")
+    assert found.others == 39
+    assert finding_text(found).startswith("<string>:1: HostEndpoint/h0: denies all local traffic")
+    assert " (and so 39 more host endpoints); for example TCP " in finding_text(found)
 
 
 def test_one_ip_version_is_forgotten() -> None:
@@ -440,3 +443,18 @@ def test_findings_come_in_the_order_of_the_files() -> None:
     found = findings(hep(), policy("b", ingress=[ALLOW, WEB]), policy("a", egress=[ALLOW, WEB]))
     lines = [(it.origin.file, it.origin.line) for it in found]
     assert lines == sorted(lines)
+
+
+def test_a_thousand_rules_are_no_effort() -> None:
+    rules = [
+        rule(
+            "Deny" if number % 2 else "Allow",
+            to=number + 1,
+            source={"nets": [f"10.{number // 256}.{number % 256}.0/24"]},
+        )
+        for number in range(1000)
+    ]
+    resources = pyxdp.loads(
+        "\n---\n".join([hep(), felix(), policy(ingress=[*rules, ALLOW, WEB], egress=[ALLOW])])
+    ).resources
+    assert [it.code for it in lint(resources, effort=2_000_000)] == [Code.SHADOWED_RULE]

@@ -78,7 +78,8 @@ class Objects:
         remove_tree(self._layout.programs(operation.instance))
 
     def remove(self, operation: planner.RemoveObject) -> None:
-        """Remove all pins of an object."""
+        """Remove all pins of an object: first programs, that nobody opens one whose answer is gone."""
+        remove_tree(self._layout.object(operation.number) / "programs")
         remove_tree(self._layout.object(operation.number))
 
     def point_maps(self, operation: planner.PointMaps, attempt: Attempt) -> None:

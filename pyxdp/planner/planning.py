@@ -103,6 +103,8 @@ def plan_removal(tables: Iterable[TableSet], links: Iterable[str], *, pins: bool
     found = tuple(sorted(tables))
     operations: list[Operation] = [RemoveRules(found)] if found else []
     operations += [Detach(interface) for interface in sorted(links)]
+    # With the pins the answers go: not before the last question has been asked.
+    operations += [AwaitGrace()] if found and pins else []
     return Plan((*operations, *([RemovePins()] if pins else [])))
 
 
@@ -272,7 +274,14 @@ class _Planning:
         yield from (UnpointPrograms(name) for name in sorted(state.programs) if name not in self.wanted)
         yield from self._unused_programs()
         yield from self._records()
-        yield from (RemoveObject(number) for number in sorted(state.objects) if number != self.object)
+        yield from self._unused_objects()
+
+    def _unused_objects(self) -> Iterator[Operation]:
+        """With an object its answers go: not before the last question has been asked."""
+        unused = [number for number in sorted(self.state.objects) if number != self.object]
+        if unused:
+            yield AwaitGrace()
+        yield from (RemoveObject(number) for number in unused)
 
     def _unused_programs(self) -> Iterator[Operation]:
         kept = {it.endpoint for it in self.wanted.values()}

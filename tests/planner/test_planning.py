@@ -317,7 +317,13 @@ def test_an_answer_that_is_gone_is_put_back() -> None:
 
 def test_removal_detaches_before_it_unpins() -> None:
     plan = planner.plan_removal(TABLES[:1], ["eth1", "eth0"], pins=True)
-    assert [type(it).__name__ for it in plan.operations] == ["RemoveRules", "Detach", "Detach", "RemovePins"]
+    assert [type(it).__name__ for it in plan.operations] == [
+        "RemoveRules",
+        "Detach",
+        "Detach",
+        "AwaitGrace",
+        "RemovePins",
+    ]
     assert not planner.plan_removal([], [], pins=False)
 
 

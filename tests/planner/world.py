@@ -290,6 +290,7 @@ class World:
 
     def do_remove_object(self, op: planner.RemoveObject) -> None:
         assert op.number != self.current
+        assert self._base.control.graces, "a question may still be asked"
         assert all(program.loaded is not self.objects[op.number] for _, _, program in self.programs())
         del self.objects[op.number]
 

@@ -68,6 +68,24 @@ def untracked(name: str, *, ingress: Rules, egress: Rules, order: int = 10) -> s
     return f"\n---\n{json.dumps(document)}\n"
 
 
+def normal(name: str, *, ingress: Rules, egress: Rules, order: int = 10) -> str:
+    """A policy of the normal class for every host endpoint; rules as in YAML."""
+    spec = {
+        "selector": "all()",
+        "order": order,
+        "types": ["Ingress", "Egress"],
+        "ingress": ingress,
+        "egress": egress,
+    }
+    document = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "GlobalNetworkPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    return f"\n---\n{json.dumps(document)}\n"
+
+
 def network_set(name: str, nets: list[str]) -> str:
     document = {
         "apiVersion": "projectcalico.org/v3",

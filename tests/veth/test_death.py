@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ import pytest
 from pyxdp import planner
 from pyxdp.bpf import Link, Program, XdpAction
 from pyxdp.dataplane import Dataplane, Step
+from pyxdp.errors import PinError
 from pyxdp.xtables import Iptables
 from tests.lab.network import connect
-from tests.veth.host import NODE, Host, endpoint, network_set, service, tcp_frame, untracked
+from tests.veth.host import NODE, Host, endpoint, network_set, normal, opened, service, tcp_frame, untracked
 from tests.veth.test_apply import NOTHING, traces
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from tests.lab.network import Interface, Namespace
 
 PORTS = (7001, 7002)
+#: What the untracked class denies of PORTS, the normal class denies of the ports so much further.
+NORMAL = 100
+#: Denied by every policy of these tests, in the normal class.
+NEVER = 7500
 #: The ports of PORTS that a policy denies, or None where nothing of ours runs.
 Verdict = frozenset[int] | None
 
@@ -46,8 +52,14 @@ class Machine:
         return Dataplane(self.host.bpffs, log_per_second=100 + build)
 
     def policy(self, denied: int, *more: str) -> EffectivePolicy:
+        """A policy that denies one of PORTS in the untracked class, and its neighbour in the normal one."""
         both = "".join(endpoint(end.name, f"hep{at}") for at, (end, _) in enumerate(self.ends))
-        return self.host.resolve(both + service(denied, "Deny", ("TCP",)) + "".join(more))
+        deny = [
+            {"action": "Deny", "protocol": "TCP", "destination": {"ports": [denied + NORMAL]}},
+            {"action": "Deny", "protocol": "UDP", "destination": {"ports": [NEVER]}},
+        ]
+        local = normal("local", ingress=[*deny, {"action": "Allow"}], egress=[{"action": "Allow"}])
+        return self.host.resolve(both + service(denied, "Deny", ("TCP",)) + local + "".join(more))
 
     def apply(
         self, policy: EffectivePolicy, on_progress: Callable[[Step], None] = lambda _: None, build: int = 0
@@ -67,7 +79,7 @@ class Machine:
 
     def verdicts(self) -> set[Verdict]:
         """What the attached XDP programs, and those of the rules, deny; more than one element is a mixture."""
-        return {self._denied(*pair) for pair in self.ends} | set(self._denied_by_rules())
+        return {self._denied(*pair) for pair in self.ends} | self._denied_by_rules()
 
     def _denied(self, end: Interface, peer: Interface) -> Verdict:
         pin = self.host.bpffs / "pyxdp/v1/links" / end.name
@@ -78,14 +90,25 @@ class Machine:
             runs = {port: program.test_run(frame).retval for port, frame in frames.items()}
         return frozenset(port for port, verdict in runs.items() if verdict == XdpAction.DROP)
 
-    def _denied_by_rules(self) -> Iterator[Verdict]:
+    def _denied_by_rules(self) -> set[Verdict]:
+        """By the programs that the rules name, unless the rules have changed meanwhile."""
+        while True:
+            programs = self._programs_of_rules()
+            with suppress(PinError):
+                ours = [(programs[end.name], end, peer) for end, peer in self.ends if end.name in programs]
+                found = {verdict for it in ours for verdict in self._denied_by(*it)}
+                if programs == self._programs_of_rules():
+                    return found
+
+    def _programs_of_rules(self) -> dict[str, str]:
         with self.host.space.entered():
-            programs = Iptables().read(4, Iptables().variant).programs
-        for end, peer in self.ends:
-            if end.name not in programs:
-                continue
-            with Program.from_pin(f"{programs[end.name]}/in_deny") as program:
-                frames = {port: tcp_frame(peer.ipv4, end.ipv4, port) for port in PORTS}
+            return Iptables().read(4, Iptables().variant).programs
+
+    def _denied_by(self, folder: str, end: Interface, peer: Interface) -> Iterator[Verdict]:
+        """What the raw table and the filter table deny."""
+        for name, further in (("in_deny", 0), ("local_in_deny", NORMAL)):
+            frames = {port: tcp_frame(peer.ipv4, end.ipv4, port + further) for port in PORTS}
+            with Program.from_pin(f"{folder}/{name}") as program:
                 yield frozenset(port for port, frame in frames.items() if program.test_run(frame).retval)
 
 
@@ -189,28 +212,75 @@ def test_death_during_growth(machine: Machine) -> None:
         assert machine.verdicts() == {frozenset({7002})}
 
 
-def test_death_at_any_moment(machine: Machine) -> None:
-    """Not between steps but wherever the process happens to be."""
-    policies = {7001: machine.policy(7001), 7002: machine.policy(7002)}
-    machine.apply(policies[7001])
-    chance = random.Random(7)  # noqa: S311 - when to kill
-    for round_number in range(12):
-        child = os.fork()
-        if child == 0:
+@contextmanager
+def applying(machine: Machine, policies: list[EffectivePolicy], build: int) -> Iterator[None]:
+    """Apply one policy after the other in another process, until it is killed."""
+    child = os.fork()
+    if child == 0:
+        try:
             while True:
-                for policy in policies.values():
-                    machine.apply(policy, build=round_number % 2)
-        deadline = time.monotonic() + chance.uniform(0.02, 0.8)
-        while time.monotonic() < deadline:
-            assert machine.verdicts() <= {frozenset({7001}), frozenset({7002})}
+                for policy in policies:
+                    machine.apply(policy, build=build)
+        finally:
+            os._exit(1)
+    try:
+        yield
+    finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        assert machine.verdicts() in ({frozenset({7001})}, {frozenset({7002})})
+
+
+def test_death_at_any_moment(machine: Machine) -> None:
+    """Not between steps but wherever the process happens to be.
+
+    Meanwhile a connection lives that was there before any policy, and what every policy denies never arrives.
+    """
+    policies = {7001: machine.policy(7001), 7002: machine.policy(7002)}
+    with talking(machine.host) as alive:
+        machine.apply(policies[7001])
+        kill_many(machine, list(policies.values()), alive)
     machine.apply(policies[7001])
     assert machine.verdicts() == {frozenset({7001})}
     assert not plan_of(machine, policies[7001])
     machine.host.delete()
     assert {key: traces(machine.host)[key] for key in NOTHING} == NOTHING
+
+
+def kill_many(machine: Machine, policies: list[EffectivePolicy], alive: Callable[[], bool]) -> None:
+    chance = random.Random(7)  # noqa: S311 - when to kill
+    for round_number in range(12):
+        with applying(machine, policies, round_number % 2):
+            deadline = time.monotonic() + chance.uniform(0.02, 0.8)
+            while time.monotonic() < deadline:
+                assert machine.verdicts() <= {frozenset({7001}), frozenset({7002})}
+                assert alive()
+        assert machine.verdicts() in ({frozenset({7001})}, {frozenset({7002})})
+        assert alive()
+
+
+@contextmanager
+def talking(host: Host) -> Iterator[Callable[[], bool]]:
+    """A connection to the host; what it gives tells whether it works, and nothing arrives that never may."""
+    with ExitStack() as stack:
+        server = stack.enter_context(host.serving("tcp", 8080))
+        with host.peer.namespace.entered():
+            client = stack.enter_context(opened("tcp", host.peer.ipv4))
+            knocking = stack.enter_context(opened("udp", host.peer.ipv4))
+        client.connect((host.end.ipv4, 8080))
+        connection = stack.enter_context(server.accept()[0])
+        connection.settimeout(5)
+        silent = stack.enter_context(host.serving("udp", NEVER))
+        silent.settimeout(0)
+
+        def alive() -> bool:
+            client.send(b"x")
+            knocking.sendto(b"x", (host.end.ipv4, NEVER))
+            assert connection.recv(16)
+            with suppress(BlockingIOError):
+                return not silent.recv(16)
+            return True
+
+        yield alive
 
 
 class RefusedError(Exception):

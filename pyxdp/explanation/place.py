@@ -13,13 +13,13 @@ from pyxdp.net import Interface
 from pyxdp.net.parse import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pyxdp.model import HostEndpoint, Resources
     from pyxdp.net import Address, Packet
 
-#: Names for interfaces that no host endpoint names; the first one that is free is taken.
-_STAND_INS: Final = ("eth", "ens", "any")
+#: Names for interfaces that no host endpoint names; more than a node has endpoints.
+_STAND_INS: Final = tuple(f"{stem}{number}" for number in range(300) for stem in ("eth", "ens", "net"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +67,23 @@ def place_of(resources: Resources, name: str, *, addresses: Sequence[Address] = 
     An endpoint that names its interface is there, with its expected addresses. One with addresses only, and a ``*``
     endpoint, get an interface that no other endpoint of the node names.
 
+    Args:
+        resources: of the whole cluster.
+        name: of the host endpoint.
+        addresses: more addresses that the interface has.
+
     Raises:
         UnknownEndpointError: there is no such host endpoint.
     """
     endpoint = next((it for it in resources.hostEndpoints if it.metadata.name == name), None)
     if endpoint is None:
         raise UnknownEndpointError(name, known=[it.metadata.name for it in resources.hostEndpoints])
-    taken = {it.interfaceName for it in resources.hostEndpoints if it.node == endpoint.node}
-    interface = endpoint.interfaceName
-    if interface in ("", WILDCARD):
-        interface = next(free for free in _free_names() if free not in taken)
+    places = (_on(resources, endpoint, interface, addresses) for interface in _interface_names(resources, endpoint))
+    found = next((it for it in places if it.governance and it.governance.endpoint == endpoint), None)
+    return found or _on(resources, endpoint, _interface_names(resources, endpoint)[0], addresses)
+
+
+def _on(resources: Resources, endpoint: HostEndpoint, interface: str, addresses: Sequence[Address]) -> Place:
     return Place(
         resources=resources,
         node=endpoint.node,
@@ -85,11 +92,12 @@ def place_of(resources: Resources, name: str, *, addresses: Sequence[Address] = 
     )
 
 
-def _free_names() -> Iterator[str]:
-    number = 0
-    while True:
-        yield from (f"{prefix}{number}" for prefix in _STAND_INS)
-        number += 1
+def _interface_names(resources: Resources, endpoint: HostEndpoint) -> tuple[str, ...]:
+    """Return what its interface may be called; settings of the node may leave some names out."""
+    if endpoint.interfaceName not in ("", WILDCARD):
+        return (endpoint.interfaceName,)
+    taken = {it.interfaceName for it in resources.hostEndpoints if it.node == endpoint.node}
+    return tuple(name for name in _STAND_INS if name not in taken)
 
 
 def _addresses(resources: Resources, endpoint: HostEndpoint) -> tuple[Address, ...]:

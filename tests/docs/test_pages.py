@@ -53,15 +53,16 @@ def test_what_the_page_shows_is_what_happens(page: str, netns: Callable[[], Name
                     assert masked_values(said) == masked_values(block.text)
 
 
-def test_the_python_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "docs/explain.md"])
+def test_the_python_of_a_page(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / page).read_text()
     shown = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
     assert shown
     monkeypatch.chdir(ROOT)
     for program, output in shown:
         printed = StringIO()
         with redirect_stdout(printed):
-            exec(compile(program, "README.md", "exec"), {})  # noqa: S102 -- the page's own code
+            exec(compile(program, page, "exec"), {})  # noqa: S102 -- the page's own code
         assert printed.getvalue() == output
 
 

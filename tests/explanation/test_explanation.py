@@ -343,6 +343,16 @@ spec: {node: node1, interfaceName: "*"}
         governance = place_of(resources, name).governance
         assert governance is not None
         assert governance.endpoint.metadata.name == name
+    config = """
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {interfacePrefix: eth, interfaceExclude: "/^ens/"}
+"""
+    elsewhere = place_of(world(more, config), "by-address")
+    assert elsewhere.interface == "net0"
+    assert elsewhere.governance
+    assert place_of(world(more, config), "web").governance is None
     with pytest.raises(UnknownEndpointError, match="no HostEndpoint 'wbe'") as caught:
         place_of(resources, "wbe")
     assert caught.value.hint == "there are: by-address, web, wild"

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test check demo bench test-kernels test-install wheel clean
+.PHONY: help setup root test fuzz check demo bench test-kernels test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -23,6 +23,9 @@ root:
 
 test: root setup ## every test but those of test-kernels and test-install; PYXDP_REQUIRE_BPF=1 makes skips failures
 	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install $(ARGS) $(TESTS)
+
+fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
+	@$(PYTHON) -m tests.fuzz
 
 check: setup ## linters, types, import rules, C format
 	@scripts/check

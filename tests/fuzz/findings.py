@@ -57,7 +57,6 @@ def reduced(host: TrialHost, scenario: Scenario, question: Question, *, seconds:
             return False
         return different and is_valid(finding.resources)
 
-    # The packet itself stays as it is; what is known beyond it may turn out not to matter.
     return shrink(Finding(scenario.resources, question), shows, seconds=seconds)
 
 

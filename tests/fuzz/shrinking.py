@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyxdp.net import Packet
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -35,12 +37,12 @@ def shrink(value: _Value, shows: Callable[[_Value], bool], *, seconds: float = 6
 
 
 def smaller(value: Any) -> Iterator[Any]:
-    """Go through values that say less, those that leave out most first."""
+    """Go through values that say less, those that leave out most first. A packet stays whole: it would be another."""
     if isinstance(value, tuple):
         yield from _smaller_tuples(value)
     elif isinstance(value, Mapping):
         yield from ({key: value[key] for key in value if key != without} for without in value)
-    elif is_dataclass(value) and not isinstance(value, type):
+    elif is_dataclass(value) and not isinstance(value, type | Packet):
         yield from _smaller_records(value)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pyxdp.cases.words import judgement_of, unreadable
 from pyxdp.evaluator import Direction, Evaluator, Path
-from pyxdp.trial import Judgement, Stage, Verdict
-from pyxdp.trial.frames import arrival
+from pyxdp.trial import Judgement, PolicyClass, Stage, Verdict
+from pyxdp.trial.frames import Arrival, arrival
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyxdp.evaluator import Context
     from pyxdp.model import Resources
     from pyxdp.net import Packet
+
+
+_FORWARDED: Final = (Direction.EGRESS, Path.FORWARD)
 
 
 class Judge(Protocol):
@@ -62,10 +65,21 @@ def evaluated(  # noqa: PLR0913 - a question of six independent parts
     if isinstance(packet, bytes):
         found = arrival(packet)
         if found.packet is None:
-            return unreadable(found.reason, seen=found.in_tables or direction is Direction.INGRESS)
+            return unreadable(found.reason, _reader(found, direction, context.path, stage))
         packet = found.packet
-    if packet.later_fragment and (direction, context.path) == (Direction.EGRESS, Path.FORWARD):
+    if packet.later_fragment and (direction, context.path) == _FORWARDED:
         # The host has put the datagram together before it forwards it.
         return Judgement(verdict=Verdict.NO_MATCH, reason="PASS_NOT_GOVERNED")
     evaluation = evaluator.evaluate(packet, interface=interface, direction=direction, context=context)
     return judgement_of(evaluation, direction, stage)
+
+
+def _reader(found: Arrival, direction: Direction, path: Path, stage: Stage) -> PolicyClass:
+    """Return the class that is the first to find a frame unreadable; none when no class sees it."""
+    if direction is Direction.INGRESS:
+        return PolicyClass.UNTRACKED
+    if not found.in_tables:
+        return PolicyClass.NONE
+    if path is Path.LOCAL:
+        return PolicyClass.UNTRACKED
+    return PolicyClass.FORWARD if found.whole and stage is Stage.ALL else PolicyClass.NONE

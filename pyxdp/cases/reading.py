@@ -44,7 +44,7 @@ class CaseFiles:
 
     Attributes:
         cases: in the order written.
-        problems: what is wrong; then there may be more cases than these.
+        problems: what is wrong; if there is anything, the cases mean nothing.
     """
 
     cases: tuple[Case, ...]

@@ -38,16 +38,16 @@ _REASONS: Final = {
 }
 
 
-def unreadable(reason: str, *, seen: bool) -> Judgement:
+def unreadable(reason: str, reader: PolicyClass) -> Judgement:
     """Say what becomes of a frame that holds nothing to judge, as ``docs/packets.md`` has it.
 
     Args:
         reason: what the datapath calls it.
-        seen: whether XDP or the tables see it at all.
+        reader: the first class that would judge it.
     """
-    if seen and reason.startswith("DROP_"):
-        return Judgement(verdict=Verdict.DENY, policy_class=PolicyClass.UNTRACKED, reason=reason)
-    return Judgement(verdict=Verdict.NO_MATCH, reason=reason)
+    denied = reason.startswith("DROP_") and reader is not PolicyClass.NONE
+    verdict = Verdict.DENY if denied else Verdict.NO_MATCH
+    return Judgement(verdict=verdict, policy_class=reader, reason=reason)
 
 
 def judgement_of(evaluation: Evaluation, direction: Direction, stage: Stage) -> Judgement:

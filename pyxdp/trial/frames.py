@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyxdp.net.parse import Content, parse_frame
+from pyxdp.net.parse import IPV4, IPV6, Content, parse_frame
 
 if TYPE_CHECKING:
     from pyxdp.net import Packet
+    from pyxdp.net.parse import Frame
 
 #: Bytes of an Ethernet header; no driver hands less to a program, nor does a test run.
 SHORTEST: Final = 14
@@ -16,20 +17,23 @@ LONGEST: Final = 3_500
 
 _ADDRESSES: Final = 12
 _TAG: Final = 4
-#: Bytes of the IP headers; netfilter sees nothing that lacks one.
-_HEADERS: Final = {0x0800: 20, 0x86DD: 40}
+#: Where the IP header says how long the packet is, and what of it that leaves out.
+_LENGTH_FIELDS: Final = {IPV4: (2, 0), IPV6: (4, 40)}
+#: What the host's IP layer throws away by itself.
+_NOT_TAKEN_BY_IP: Final = frozenset({Content.VLAN, Content.SHORT_IP, Content.BAD_IP})
+_LATER_FRAGMENTS: Final = frozenset({Content.FRAGMENT, Content.BAD_FRAGMENT})
 
 
 class Arrival(NamedTuple):
     """A frame, and how far the kernel carries it.
 
     Attributes:
-        bare: without priority tags, as the tables see it; the frame itself where there are none.
+        bare: as the tables see it, without priority tags and padding; the frame itself where there are none.
         packet: what is in it, if it can be read.
         reason: why it can not be read: a name of ``enum pyxdp_reason``; otherwise empty.
-        in_tables: it is IP for this very interface, so that it gets to the tables.
-        whole: it is well formed and no later fragment. Connection tracking lets those wait until the datagram is put
-            together, and judges that.
+        in_tables: it is IP, for this very interface, and the host's IP layer takes it.
+        whole: it is in the tables, and no later fragment: connection tracking lets those wait until the datagram is put
+            together, and then that is judged. What is behind raw sees nothing else.
     """
 
     bare: bytes
@@ -42,9 +46,16 @@ class Arrival(NamedTuple):
 def arrival(frame: bytes) -> Arrival:
     """Look at a frame."""
     found = parse_frame(frame)
+    in_tables = found.ethertype in _LENGTH_FIELDS and found.content not in _NOT_TAKEN_BY_IP
+    later = found.packet.later_fragment if found.packet else found.content in _LATER_FRAGMENTS
+    bare = _bared(frame, found) if in_tables else frame
+    return Arrival(bare, found.packet, found.content.value, in_tables, in_tables and not later)
+
+
+def _bared(frame: bytes, found: Frame) -> bytes:
     tags = len(found.vlans) * _TAG
-    bare = frame[:_ADDRESSES] + frame[_ADDRESSES + tags :] if tags else frame
-    is_here = found.content is not Content.VLAN and found.ethertype in _HEADERS
-    in_tables = is_here and len(bare) >= SHORTEST + _HEADERS[found.ethertype]
-    whole = found.packet is not None and not found.packet.later_fragment
-    return Arrival(bare, found.packet, found.content.value, in_tables, whole)
+    if tags:
+        frame = frame[:_ADDRESSES] + frame[_ADDRESSES + tags :]
+    position, beside = _LENGTH_FIELDS[found.ethertype]
+    length = SHORTEST + beside + int.from_bytes(frame[SHORTEST + position : SHORTEST + position + 2], "big")
+    return frame[:length] if length < len(frame) else frame

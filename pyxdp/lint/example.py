@@ -74,12 +74,12 @@ def point(packet: Packet) -> Box:
 
 
 def packet_text(packet: Packet) -> str:
-    """Return a packet for people: ``TCP 198.51.100.7:49152 > 192.0.2.10:443``."""
+    """Return a packet for people: ``TCP 198.51.100.7:49152 -> 192.0.2.10:443``."""
     name = _NAMES.get(packet.protocol, f"protocol {packet.protocol}")
     if packet.icmp_type is not None:
         name += f" type {packet.icmp_type} code {packet.icmp_code}"
     source = end_text(packet.source, packet.source_port)
-    return f"{name} {source} > {end_text(packet.destination, packet.destination_port)}"
+    return f"{name} {source} -> {end_text(packet.destination, packet.destination_port)}"
 
 
 def end_text(address: Address, port: int | None) -> str:

@@ -37,7 +37,7 @@ def test_check_shows_place_packet_and_code(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"warning: policy\.yaml:9: GlobalNetworkPolicy/web: ingress\[1\]: Deny never decides anything: "
         r"default/web ingress\[0\] \(policy\.yaml:9\) takes all its packets before; for example "
-        r"ICMP type 8 code 0 198\.51\.100\.7 > 192\.0\.2\.10 \(ingress\) is allowed by default/web ingress\[0\] "
+        r"ICMP type 8 code 0 198\.51\.100\.7 -> 192\.0\.2\.10 \(ingress\) is allowed by default/web ingress\[0\] "
         r"\(policy\.yaml:9\) \[shadowed-rule\]",
         line,
     )

@@ -36,7 +36,7 @@ def test_a_rule_that_an_earlier_one_covers() -> None:
     assert found.subject == "GlobalNetworkPolicy/web: ingress[1]"
     assert found.origin.line == 5
     assert found.text.startswith("Deny never decides anything: default/web ingress[0]")
-    assert example(found).startswith("TCP 198.51.100.7:49152 > 192.0.2.1:80 is allowed by default/web ingress[0]")
+    assert example(found).startswith("TCP 198.51.100.7:49152 -> 192.0.2.1:80 is allowed by default/web ingress[0]")
 
 
 def test_a_rule_that_several_cover_together() -> None:
@@ -115,7 +115,7 @@ def test_a_policy_behind_a_tier_that_denies() -> None:
         policy("late", ingress=[rule(to=443), rule(to=8443)]),
     )
     assert (found.code, found.subject) == (Code.UNREACHED_POLICY, "GlobalNetworkPolicy/late")
-    assert example(found) == "TCP 198.51.100.7:49152 > 192.0.2.1:443 is denied at the end of tier early"
+    assert example(found) == "TCP 198.51.100.7:49152 -> 192.0.2.1:443 is denied at the end of tier early"
 
 
 # -- never-matches --
@@ -168,7 +168,7 @@ def test_types_with_a_direction_without_rules() -> None:
     assert (found.code, found.severity) == (Code.CUT_DIRECTION, Severity.WARNING)
     assert found.subject == "GlobalNetworkPolicy/p"
     assert found.text.startswith("all egress of HostEndpoint/host is denied at the end of tier default")
-    assert example(found) == "TCP 192.0.2.1:49152 > 198.51.100.7:443 is denied at the end of tier default"
+    assert example(found) == "TCP 192.0.2.1:49152 -> 198.51.100.7:443 is denied at the end of tier default"
 
 
 def test_another_policy_allows_that_direction() -> None:
@@ -235,7 +235,7 @@ def test_one_ip_version_is_forgotten() -> None:
     only_four = policy(ingress=[rule(source={"nets": ["10.0.0.0/8"]})], egress=[ALLOW])
     found = only(hep(), felix(), only_four)
     assert (found.code, found.severity) == (Code.ONE_FAMILY, Severity.WARNING)
-    assert example(found) == ("TCP [2001:db8:1::7]:49152 > [2001:db8::1]:443 is denied at the end of tier default")
+    assert example(found) == ("TCP [2001:db8:1::7]:49152 -> [2001:db8::1]:443 is denied at the end of tier default")
     assert codes(hep(expectedIPs=["192.0.2.1"]), felix(), only_four) == []
     assert only(hep(expectedIPs=None), felix(), only_four).severity is Severity.NOTICE
 
@@ -253,7 +253,7 @@ def test_untracked_in_both_directions() -> None:
 def test_untracked_in_one_direction() -> None:
     found = only(hep(**ALLOWED), felix(), untracked(ingress=[REQUESTS]))
     assert (found.code, found.subject) == (Code.MISSING_RETURN, "GlobalNetworkPolicy/u: ingress[0]")
-    assert example(found).startswith("TCP 192.0.2.1:6379 > 10.0.0.1:49152 meets no untracked rule")
+    assert example(found).startswith("TCP 192.0.2.1:6379 -> 10.0.0.1:49152 meets no untracked rule")
     found = only(hep(**ALLOWED), felix(), untracked(egress=[REPLIES]))
     assert found.subject == "GlobalNetworkPolicy/u: egress[0]"
 
@@ -261,10 +261,10 @@ def test_untracked_in_one_direction() -> None:
 @pytest.mark.parametrize(
     ("egress", "packet"),
     [
-        ([rule(of=6380, destination={"nets": ["10.0.0.0/8"]})], "TCP 192.0.2.1:6379 > 10.0.0.1:49152"),
-        ([rule(of=6379, destination={"nets": ["10.1.0.0/16"]})], "TCP 192.0.2.1:6379 > 10.0.0.1:49152"),
-        ([rule("Deny", of=6379), REPLIES], "TCP 192.0.2.1:6379 > 10.0.0.1:49152"),
-        ([rule("Pass"), REPLIES], "TCP 192.0.2.1:6379 > 10.0.0.1:49152"),
+        ([rule(of=6380, destination={"nets": ["10.0.0.0/8"]})], "TCP 192.0.2.1:6379 -> 10.0.0.1:49152"),
+        ([rule(of=6379, destination={"nets": ["10.1.0.0/16"]})], "TCP 192.0.2.1:6379 -> 10.0.0.1:49152"),
+        ([rule("Deny", of=6379), REPLIES], "TCP 192.0.2.1:6379 -> 10.0.0.1:49152"),
+        ([rule("Pass"), REPLIES], "TCP 192.0.2.1:6379 -> 10.0.0.1:49152"),
     ],
 )
 def test_the_rule_for_replies_is_not_the_right_one(egress: list[dict[str, Any]], packet: str) -> None:
@@ -326,7 +326,7 @@ def test_a_silent_peer_that_is_excluded() -> None:
 def test_the_default_failsafe_ports_are_one_notice() -> None:
     found = only(hep(), ANYTHING)
     assert (found.code, found.severity) == (Code.OPEN_FAILSAFE, Severity.NOTICE)
-    assert example(found) == "TCP 198.51.100.7:49152 > 192.0.2.1:22 is let through by failsafe port tcp:22"
+    assert example(found) == "TCP 198.51.100.7:49152 -> 192.0.2.1:22 is let through by failsafe port tcp:22"
     assert codes(ANYTHING) == []
 
 
@@ -356,7 +356,7 @@ SSH = {"protocol": "TCP", "port": 22, "net": "10.0.0.0/8"}
 def test_a_deny_that_names_a_failsafe_port() -> None:
     found = only(hep(), felix([SSH]), policy(ingress=[rule("Deny", to=[22, 23]), ALLOW], egress=[ALLOW]))
     assert found.code is Code.FAILSAFE_WINS
-    assert example(found).startswith("TCP 10.0.0.1:49152 > 192.0.2.1:22 is let through by failsafe port")
+    assert example(found).startswith("TCP 10.0.0.1:49152 -> 192.0.2.1:22 is let through by failsafe port")
 
 
 def test_a_deny_that_a_failsafe_port_covers() -> None:

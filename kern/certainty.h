@@ -38,13 +38,11 @@ static __always_inline const struct net_device *device_of(struct xdp_md *ctx)
 	return buffer->rxq->dev;
 }
 
-/* A TCP or UDP packet that is judged by its ports and by nothing that a reassembly or an option could change. */
+/* TCP or UDP, and nothing that somebody may read past netfilter. */
 static __always_inline bool is_ordinary(const struct flow *flow)
 {
 	__u16 port = flow->service;
 
-	if (!flow->is_plain || !flow->has_ports)
-		return false;
 	if (flow->protocol == IPPROTO_TCP)
 		return true;
 	return flow->protocol == IPPROTO_UDP && port != DHCP_SERVER && port != DHCP_CLIENT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What XDP knows of a packet when it hands it to early drop: a tail call takes nothing but the context along. */
+/*
+ * What XDP knows of a packet when it hands it to early drop: a tail call takes nothing but the context along. Only packets that have
+ * ports, and nothing that a reassembly or an option could change, are handed over.
+ */
 #ifndef PYXDP_HANDOVER_H
 #define PYXDP_HANDOVER_H
 

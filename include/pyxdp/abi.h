@@ -227,7 +227,7 @@ struct pyxdp_range {
 
 struct pyxdp_counter {
 	__u64 packets;
-	__u64 bytes; /* whole frames at XDP; from the IP header on in the raw table */
+	__u64 bytes; /* whole frames at XDP; from the IP header on in netfilter */
 };
 
 /* pyxdp_names[counter]: which rule an identity is. action is empty when the entry is free. */

@@ -59,7 +59,7 @@ static __always_inline __u32 find_tracking(const struct net_generic *generic)
 	return GENERIC_NONE;
 }
 
-/* Whether this namespace expects a connection, or nobody could say. */
+/* Whether this namespace expects a connection, or nobody could say. A read that fails leaves zero behind, so each one is asked. */
 static __always_inline bool expects_connections(const struct net *net)
 {
 	const struct nf_conntrack_net *tracking;
@@ -67,11 +67,10 @@ static __always_inline bool expects_connections(const struct net *net)
 
 	if (!number)
 		tracking_number = number = find_tracking(net->gen);
-	if (number == GENERIC_NONE)
+	if (number >= net->gen->s.len) /* GENERIC_NONE is */
 		return true;
 	tracking = generic_at(net->gen, number);
-	bpf_core_read(&expected, sizeof(expected), &tracking->expect_count);
-	return expected;
+	return !tracking || bpf_core_read(&expected, sizeof(expected), &tracking->expect_count) || expected;
 }
 
 #endif

@@ -69,6 +69,8 @@ def course(
         outcome = chain and _decide(chain, before if policy_class in _BEFORE_DNAT else after)
         if outcome:
             return outcome
+    if forwarded and not any(policy_class is PolicyClass.FORWARD for policy_class, _ in chains):
+        return Outcome(passes=True, text="is allowed: no policy with applyOnForward selects the host endpoint")
     return Outcome(passes=True, text="is left alone by host policy")
 
 

@@ -383,7 +383,7 @@ def test_node_ports_in_normal_policy(action: str, severity: Severity) -> None:
     assert (found.code, found.severity) == (Code.AFTER_DNAT, severity)
     assert found.example
     assert str(found.example.translated and found.example.translated.destination) == "10.244.0.10"
-    assert found.example.outcome == "translated to 10.244.0.10:8080, is left alone by host policy"
+    assert found.example.outcome.startswith("translated to 10.244.0.10:8080, is allowed: no policy with applyOnForward")
 
 
 def test_node_ports_in_policy_before_dnat() -> None:

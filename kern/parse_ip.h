@@ -47,7 +47,7 @@ static __always_inline enum pyxdp_reason parse_ipv4(struct cursor *cursor, struc
 	total = bpf_ntohs(ip.tot_len);
 	/* An skb may be many segments merged into one, longer than its length field can say. */
 	if (cursor->skb)
-		total = ~0U;
+		total = cursor->skb->len;
 	if (total > available || total < header_length)
 		return PYXDP_DROP_SHORT_IP;
 	if (header_length > sizeof(ip))
@@ -71,7 +71,7 @@ static __always_inline enum pyxdp_reason parse_ipv6(struct cursor *cursor, struc
 		return PYXDP_DROP_SHORT_IP;
 	if (ip.version != 6)
 		return PYXDP_DROP_BAD_IP;
-	length = cursor->skb ? ~0U : bpf_ntohs(ip.payload_len);
+	length = cursor->skb ? cursor->skb->len - sizeof(ip) : bpf_ntohs(ip.payload_len);
 	if (length > remaining(cursor))
 		return PYXDP_DROP_SHORT_IP;
 	__builtin_memcpy(words, &ip.saddr, sizeof(words));

@@ -73,15 +73,21 @@ class Scene:
         return endpoint(self.net.outside, "outside") + endpoint(self.net.inside, "inside")
 
 
-@pytest.fixture(params=["early", "late"])
-def scene(request: pytest.FixtureRequest, lab: GovernedGateway) -> Scene:
-    return Scene(lab, request.param == "early")
+@pytest.fixture(params=["early", "late"], scope="module")
+def early(request: pytest.FixtureRequest) -> bool:
+    """Whether the host drops early; of the module, so that pytest switches it seldom."""
+    return bool(request.param == "early")
 
 
-@pytest.fixture(params=["early", "late"])
-def either_scene(request: pytest.FixtureRequest, either_lab: GovernedGateway) -> Scene:
+@pytest.fixture
+def scene(lab: GovernedGateway, *, early: bool) -> Scene:
+    return Scene(lab, early)
+
+
+@pytest.fixture
+def either_scene(either_lab: GovernedGateway, *, early: bool) -> Scene:
     """Like ``scene``, for each variant of iptables."""
-    return Scene(either_lab, request.param == "early")
+    return Scene(either_lab, early)
 
 
 def local_traffic(net: Gateway, family: int) -> dict[Flow, Outcome]:

@@ -28,7 +28,7 @@ static __always_inline bool is_certain(struct xdp_md *ctx, const struct flow *fl
 		return false;
 	if (!prednat && rewrites_destination(device, flow))
 		return false;
-	if (!is_new(ctx, flow) || expects_connections(device->nd_net.net))
+	if (!is_new(ctx, flow) || expects_connections(ctx))
 		return false;
 	return prednat || is_local(ctx, device, flow);
 }

@@ -9,7 +9,7 @@
 #ifndef PYXDP_EXPECTATIONS_H
 #define PYXDP_EXPECTATIONS_H
 
-#include "kernel_types.h"
+#include "certainty.h"
 
 #define GENERIC_FIRST 3  /* MIN_PERNET_OPS_ID */
 #define GENERIC_MAX 256  /* numbers that are tried; a host has fifty to a hundred */
@@ -46,13 +46,15 @@ static __always_inline bool is_tracking(const struct nf_conntrack_net *candidate
 	return data == (const void *)candidate + bpf_core_field_offset(candidate->count);
 }
 
-static __always_inline __u32 find_tracking(const struct net_generic *generic)
+/* Global, so that the verifier walks the loop once and not once for every way that leads here. */
+__noinline __u32 pyxdp_find_tracking(struct xdp_md *ctx)
 {
+	const struct net_generic *generic = device_of(ctx)->nd_net.net->gen;
+	const struct nf_conntrack_net *candidate;
 	__u32 end = generic->s.len;
 
 	for (__u32 i = GENERIC_FIRST; i < GENERIC_MAX && i < end; i++) {
-		const struct nf_conntrack_net *candidate = generic_at(generic, i);
-
+		candidate = generic_at(generic, i);
 		if (candidate && is_tracking(candidate))
 			return i;
 	}
@@ -60,16 +62,17 @@ static __always_inline __u32 find_tracking(const struct net_generic *generic)
 }
 
 /* Whether this namespace expects a connection, or nobody could say. A read that fails leaves zero behind, so each one is asked. */
-static __always_inline bool expects_connections(const struct net *net)
+static __always_inline bool expects_connections(struct xdp_md *ctx)
 {
+	const struct net_generic *generic = device_of(ctx)->nd_net.net->gen;
 	const struct nf_conntrack_net *tracking;
 	__u32 number = tracking_number, expected = 1;
 
 	if (!number)
-		tracking_number = number = find_tracking(net->gen);
-	if (number >= net->gen->s.len) /* GENERIC_NONE is */
+		tracking_number = number = pyxdp_find_tracking(ctx);
+	if (number >= generic->s.len) /* GENERIC_NONE is */
 		return true;
-	tracking = generic_at(net->gen, number);
+	tracking = generic_at(generic, number);
 	return !tracking || bpf_core_read(&expected, sizeof(expected), &tracking->expect_count) || expected;
 }
 

@@ -27,37 +27,38 @@ class Finding:
     Attributes:
         resources: what it is judged by.
         question: the packet.
+        frame: that carries it, if the difference shows in an unusual one only.
     """
 
     resources: Resources
     question: Question
+    frame: bytes | None = None
 
 
-def differ(host: TrialHost, scenario: Scenario, question: Question) -> bool:
+def differ(host: TrialHost, scenario: Scenario, finding: Finding) -> bool:
     """Tell whether the two readings of a packet differ: in the verdict, or in what decided."""
-    comparison = Comparison(host, scenario, question.interface)
-    expected, found = comparison.readings(question)
-    return expected != found or not comparison.agree(question)
+    comparison = Comparison(host, replace(scenario, resources=finding.resources), finding.question.interface)
+    expected, found = comparison.readings(finding.question, finding.frame)
+    return expected != found or not comparison.agree(finding.question)
 
 
-def reduced(host: TrialHost, scenario: Scenario, question: Question, *, seconds: float = 60.0) -> Finding:
+def reduced(host: TrialHost, scenario: Scenario, finding: Finding, *, seconds: float = 60.0) -> Finding:
     """Make a difference small.
 
     Args:
         host: runs the programs.
         scenario: where it was found.
-        question: the packet.
+        finding: the difference.
         seconds: after which it is small enough.
     """
 
-    def shows(finding: Finding) -> bool:
+    def shows(candidate: Finding) -> bool:
         try:
-            different = differ(host, replace(scenario, resources=finding.resources), finding.question)
+            return differ(host, scenario, candidate) and is_valid(candidate.resources)
         except PyxdpError:
             return False
-        return different and is_valid(finding.resources)
 
-    return shrink(Finding(scenario.resources, question), shows, seconds=seconds)
+    return shrink(finding, shows, seconds=seconds)
 
 
 def write(host: TrialHost, scenario: Scenario, finding: Finding, folder: Path, *, origin: str) -> None:
@@ -71,11 +72,14 @@ def write(host: TrialHost, scenario: Scenario, finding: Finding, folder: Path, *
         origin: how it was found, for the first line.
     """
     comparison = Comparison(host, replace(scenario, resources=finding.resources), finding.question.interface)
-    expected, found = comparison.readings(finding.question)
+    expected, found = comparison.readings(finding.question, finding.frame)
     endpoint = comparison.endpoint(finding.question.interface)
     evaluation = comparison.evaluate(finding.question)
     expect = {Verdict.NO_VERDICT: "no-match"}.get(evaluation.verdict, evaluation.verdict.value)
     case = case_of(finding.question, endpoint=endpoint, expect=expect, untracked=evaluation.untracked)
+    if finding.frame is not None:
+        case = {**case, "packet": None, "frame": finding.frame.hex()}
+        case = {key: value for key, value in case.items() if value is not None}
     remarks = [
         f"found by {origin}",
         f"evaluator: {expected}",

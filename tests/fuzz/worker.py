@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.model import PolicyType
 from pyxdp.trial import TrialHost
-from tests.fuzz.findings import reduced, write
+from tests.fuzz.findings import Finding, reduced, write
 from tests.verdicts.boundaries import Questions
 from tests.verdicts.comparison import Comparison
+from tests.verdicts.dressing import dressed_frame
 from tests.verdicts.random_resources import random_resources
 from tests.verdicts.table import Scenario
 from tests.verdicts.vocabulary import INTERFACES, NODE
@@ -27,7 +28,7 @@ MAIN: Final = "eth0"
 OTHERS: Final = ("eth1", "eth1", "eth1", "cali1", "cali1", "lo")
 #: Packets at the one and, for every scenario, at one of the others.
 PACKETS: Final = (1400, 250)
-#: Of so many packets one is compared in full: what decided, and what was logged.
+#: Of so many packets one is compared in full: what decided, what was logged, and in a less usual frame.
 IN_FULL: Final = 80
 #: A process that found so many differences has found enough.
 ENOUGH: Final = 3
@@ -71,25 +72,22 @@ def work(task: Task, tell: Callable[[int], None]) -> int:
         while done < task.verdicts and time.monotonic() < end and found < ENOUGH:
             random = Random(f"{task.seed}/{number}")  # noqa: S311 - repeatable
             scenario = Scenario(f"scenario {number}", random_resources(random), NODE, INTERFACES)
-            count, different = 0, None
-            for question, agreed in _compared(host, scenario, random):
-                count += 1
-                if not agreed:
-                    different = question
+            before = done
+            for finding in _compared(host, scenario, random):
+                done += 1
+                if finding is not None:
+                    found += 1
+                    origin = f"make fuzz FUZZ_SEED={task.seed}, {scenario.name}, packet {done - before}"
+                    least = reduced(host, scenario, finding)
+                    write(host, scenario, least, task.folder / f"scenario-{number}", origin=origin)
                     break
-            done += count
             tell(done)
-            if different is not None:
-                found += 1
-                finding = reduced(host, scenario, different)
-                origin = f"make fuzz FUZZ_SEED={task.seed}, {scenario.name}, packet {count}"
-                write(host, scenario, finding, task.folder / f"scenario-{number}", origin=origin)
             number += task.step
     return found
 
 
-def _compared(host: TrialHost, scenario: Scenario, random: Random) -> Iterator[tuple[Question, bool]]:
-    """Throw packets; each with whether the two readings of it agree."""
+def _compared(host: TrialHost, scenario: Scenario, random: Random) -> Iterator[Finding | None]:
+    """Throw packets; for each of them say what there is to find, or nothing."""
     questions = Questions(scenario.resources)
     comparison = Comparison(host, scenario, MAIN)
     for interface, count in zip((MAIN, random.choice(OTHERS)), PACKETS, strict=True):
@@ -97,8 +95,18 @@ def _compared(host: TrialHost, scenario: Scenario, random: Random) -> Iterator[t
             comparison.enter(interface)
         for number in range(count):
             question = questions.throw(random, interface, random.choice(_DIRECTIONS))
-            agreed = comparison.agree(question)
-            if agreed and number % IN_FULL == 0:
-                expected, found = comparison.readings(question)
-                agreed = expected == found
-            yield question, agreed
+            if not comparison.agree(question):
+                yield Finding(scenario.resources, question)
+            elif number % IN_FULL:
+                yield None
+            else:
+                yield _in_full(comparison, scenario, question, random)
+
+
+def _in_full(comparison: Comparison, scenario: Scenario, question: Question, random: Random) -> Finding | None:
+    frames = [None] if question.rewritten else [None, dressed_frame(random, question.packet)]
+    for frame in frames:
+        expected, found = comparison.readings(question, frame)
+        if expected != found:
+            return Finding(scenario.resources, question, frame)
+    return None

@@ -36,6 +36,11 @@ class Question:
     packet: Packet
     context: Context
 
+    @property
+    def rewritten(self) -> bool:
+        """Whether there was DNAT."""
+        return (self.context.original_destination, self.context.original_destination_port) != (None, None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Aim:

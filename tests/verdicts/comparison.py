@@ -70,10 +70,15 @@ class Comparison:
             return evaluation.passes == (verdict is not trial.Verdict.DENY)
         return verdict is _VERDICTS[evaluation.verdict] and untracked is evaluation.untracked
 
-    def readings(self, question: Question) -> tuple[Reading, Reading]:
-        """Return what the evaluator says, and what the programs say, with all that both know."""
+    def readings(self, question: Question, frame: bytes | None = None) -> tuple[Reading, Reading]:
+        """Return what the evaluator says, and what the programs say, with all that both know.
+
+        Args:
+            question: the packet.
+            frame: how the programs get to see it, if not in the plainest way. None after DNAT.
+        """
         evaluation = self.evaluate(question)
-        judgement = self._host.judge(question.packet, direction=question.direction, context=question.context)
+        judgement = self._host.judge(frame or question.packet, direction=question.direction, context=question.context)
         rule, logs = judgement.rule, tuple(str(log) for log in judgement.logs)
         readings = (
             Reading(

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from pyxdp.evaluator import PolicyClass
 from pyxdp.trial import TrialHost
 from tests.verdicts.comparison import Comparison
+from tests.verdicts.dressing import dressed_frame
 from tests.verdicts.strategies import rounds
 from tests.verdicts.wide import INTERFACE, Tiers, aimed_at, wide_scenario
 
@@ -40,11 +41,15 @@ def programs() -> Iterator[TrialHost]:
 
 
 def assert_agree(programs: TrialHost, thrown: Round) -> None:
+    dresser = Random(len(thrown.questions))  # noqa: S311 - repeatable
     comparison = Comparison(programs, thrown.scenario, thrown.questions[0].interface)
     for question in thrown.questions:
         expected, found = comparison.readings(question)
         if found != expected:
             pytest.fail(f"{question}:\n  evaluator {expected}\n  programs  {found}")
+        if not question.rewritten:
+            expected, found = comparison.readings(question, dressed_frame(dresser, question.packet))
+            assert found == expected, "options, extension headers or priority tags change the verdict"
         assert comparison.agree(question), f"the short way differs from the long one: {question}"
 
 

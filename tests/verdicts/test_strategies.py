@@ -43,10 +43,6 @@ class Judged(NamedTuple):
         steps = (step for result in self.answer.classes for step in result.trace)
         return any(step.matched == "yes" and step.rule.action is action for step in steps)
 
-    @property
-    def rewritten(self) -> bool:
-        return self.question.context.original_destination is not None
-
 
 def decided(policy_class: PolicyClass, verdict: Verdict, reason: Reason) -> Callable[[Judged], bool]:
     def is_so(one: Judged) -> bool:
@@ -84,10 +80,14 @@ KINDS: dict[str, Callable[[Judged], bool]] = {
     "verdict of a second tier": lambda one: one.answer.deciding.tier == "beta",
     "verdict of a tier that does not exist": lambda one: one.answer.deciding.tier == "no-such-tier",
     "DNAT and pre-DNAT policy": lambda one: (
-        one.rewritten and one.answer.deciding.policy_class is PolicyClass.PRE_DNAT and one.answer.rule is not None
+        one.question.rewritten
+        and one.answer.deciding.policy_class is PolicyClass.PRE_DNAT
+        and one.answer.rule is not None
     ),
     "DNAT out of the host": lambda one: (
-        one.rewritten and one.question.direction is Direction.EGRESS and one.question.context.path is Path.LOCAL
+        one.question.rewritten
+        and one.question.direction is Direction.EGRESS
+        and one.question.context.path is Path.LOCAL
     ),
     "invalid, left to policy": lambda one: (
         one.question.context.conntrack is Conntrack.INVALID and one.answer.reason is Reason.RULE

@@ -45,7 +45,7 @@ _BEFORE_5_15 = {
 }
 _NO_OBJECT = "the object is refused: pointer arguments of global functions, 5.12"
 _OBJECT = {
-    "tests/kernels/guest/on_virtio.py::*": _NO_OBJECT,
+    "tests/kernels/guest/*": _NO_OBJECT,
     "tests/verdicts/*": _NO_OBJECT,
     "tests/kern/*": _NO_OBJECT,
 }
@@ -60,6 +60,7 @@ KERNELS = (
 
 SELECTION = (
     "tests/kernels/guest/on_virtio.py",
+    "tests/kernels/guest/on_vlan.py",
     "tests/verdicts/test_table.py",
     "tests/kern",
     "tests/bpf",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pyxdp.dataplane import Status
     from pyxdp.xtables import Variant
     from tests.lab.network import Interface
 
@@ -61,6 +62,10 @@ class GovernedGateway:
         tables = Iptables(self.variant)
         with self.net.host.entered():
             Dataplane(self._bpffs, iptables=tables, lock_timeout=10, early_drop=early_drop).apply(policy)
+
+    def status(self) -> Status:
+        """What the dataplane says."""
+        return self._host.status()
 
     def count(self, reason: str, end: Interface, direction: str = "ingress") -> int:
         """How many packets of an interface had a reason."""

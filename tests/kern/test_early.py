@@ -287,6 +287,8 @@ def test_directed_broadcasts_may_be_forwarded(host: Host) -> None:
     host.space.sysctl("net/ipv4/conf/all/bc_forwarding", 1)
     assert not host.drops(to(CLOSED, 4))
     assert host.drops(to(CLOSED, 6))
+    host.routes(4)
+    assert not host.drops(to(CLOSED, 4))
 
 
 @pytest.mark.parametrize("destination", ["224.0.0.251", "255.255.255.255", "ff02::fb", "ff0e::1"])

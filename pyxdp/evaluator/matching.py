@@ -5,9 +5,8 @@ The answer has three values: for a later fragment, which has no ports and no ICM
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxdp.evaluator.membership import is_restricted
 from pyxdp.net import PortRange, address_family
@@ -38,8 +37,7 @@ class Truth(IntEnum):
         return Truth(Truth.YES - self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(NamedTuple):
     """One side of a rule and that of the packet."""
 
     entity: EntityRule
@@ -61,7 +59,8 @@ def match_rule(rule: Rule, packet: Packet, membership: Membership) -> tuple[Trut
 
 
 def _conditions(rule: Rule, packet: Packet, membership: Membership) -> Iterator[tuple[str, Truth]]:
-    yield "ipVersion", Truth.of(rule.ipVersion in (None, packet.family))
+    if rule.ipVersion is not None:
+        yield "ipVersion", Truth.of(rule.ipVersion == packet.family)
     if rule.protocol is not None:
         yield "protocol", Truth.of(_is_protocol(rule.protocol, packet))
     if rule.notProtocol is not None:

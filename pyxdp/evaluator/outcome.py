@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxdp.model import Action, PolicyType
 
@@ -116,8 +116,7 @@ class RuleRef:
         return f"{place}/{self.direction.value.lower()}[{self.number}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One rule that was looked at on the way.
 
     Attributes:

@@ -94,6 +94,8 @@ def _members(value: Any, prefix: str = "") -> set[str]:
 
 #: What is below these is named by the user, the kernel or the plan, not by the page.
 OPEN = (
+    "cases[].engines.evaluator.",
+    "cases[].engines.programs.",
     "changes.rules[].",
     "drift[].",
     "endpoints[].reasons.",
@@ -109,6 +111,7 @@ OPEN = (
     [
         ["check", "all.yaml", "--node", "host"],
         ["compile", "all.yaml", "--node", "host"],
+        ["test", "cases.yaml", "-f", "all.yaml"],
         ["explain", "-f", "all.yaml", "tcp", "192.0.2.1", "192.0.2.2:53"],
         ["apply", "all.yaml", "--node", "host"],
         ["status"],
@@ -119,7 +122,11 @@ OPEN = (
 )
 def test_the_page_has_every_member(governed: Machine, arguments: list[str]) -> None:
     text = (governed.folder / "redis.yaml").read_text()
-    governed.write("all.yaml", text + policy("more"))
+    log = {"action": "Log", "protocol": "TCP"}
+    governed.write("all.yaml", text + policy("more") + policy("first", ingress=[log], egress=[], order=1))
+    governed.write(
+        "cases.yaml", "cases: [{name: it, endpoint: hep, packet: {protocol: TCP, dport: 6379}, expect: allow}]"
+    )
     found = {member for member in _members(governed.json(*arguments)) if not member.startswith(OPEN)}
     documented = _documented(f"pyxdp {arguments[0]} --json")
     assert found <= documented

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.lab.network import Namespace
 
-PAGES = ["README.md", "docs/getting-started.md", "docs/explain.md", "docs/inspection.md"]
+PAGES = ["README.md", "docs/getting-started.md", "docs/explain.md", "docs/inspection.md", "docs/policy-tests.md"]
 #: Digits with what belongs to them, and hashes; a number of any length counts as the same.
 VARIES = re.compile(r"\d+ (?:seconds?|minutes?) ago|just now|\b[0-9a-f]{12,64}\b|\d[\d.,:]*")
 

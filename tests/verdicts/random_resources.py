@@ -48,6 +48,8 @@ _POLICY_SELECTORS: Final = (
     "has(zone)",
     "hep == 'host' && zone != 'x'",
 )
+#: Rules of a long list; two of them fill more than one word of rule bits.
+MANY: Final = 60
 #: What policies are made of, some more often. Forward ones are normal ones with applyOnForward.
 ALL_CLASSES: Final = (
     PolicyClass.NORMAL,
@@ -199,6 +201,7 @@ def _failsafes(random: Random) -> tuple[FailsafePort, ...] | None:
 
 def _policy(random: Random, name: str, policy_class: PolicyClass) -> GlobalNetworkPolicy:
     before_dnat = policy_class is PolicyClass.PRE_DNAT
+    most = MANY if once_in(random, 16) else 5
     return GlobalNetworkPolicy(
         metadata=Metadata(name=name),
         tier=random.choice(_TIERS),
@@ -207,8 +210,8 @@ def _policy(random: Random, name: str, policy_class: PolicyClass) -> GlobalNetwo
         namespaceSelector=random.choice(vocabulary.NAMESPACE_SELECTORS[2:]) if once_in(random, 12) else "",
         serviceAccountSelector="team != 'red'" if once_in(random, 20) else "",
         types=(PolicyType.INGRESS,) if before_dnat else random.choice(_TYPES),
-        ingress=random_rules(random, PolicyType.INGRESS),
-        egress=() if before_dnat else random_rules(random, PolicyType.EGRESS),
+        ingress=random_rules(random, PolicyType.INGRESS, most=most),
+        egress=() if before_dnat else random_rules(random, PolicyType.EGRESS, most=most),
         doNotTrack=policy_class is PolicyClass.UNTRACKED,
         preDNAT=before_dnat,
         applyOnForward=policy_class is not PolicyClass.NORMAL,

@@ -8,7 +8,6 @@
 
 #include <linux/if_ether.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 
 #include <bpf/bpf_endian.h>
 
@@ -19,12 +18,10 @@
 #define ADDRESS_FAMILY_IPV6 10
 /* Hooks at one place that are looked through; more are not certain. A host has five to ten. */
 #define HOOKS_MAX 32
-#define PRE_ROUTING 0                   /* NF_INET_PRE_ROUTING; <linux/netfilter.h> needs the C library */
-#define PRIORITY_NAT (-100)             /* NF_IP_PRI_NAT_DST and NF_IP6_PRI_NAT_DST */
-#define FIRST_MULTICAST_IPV4 0xe0000000 /* everything from there on is no unicast address */
-#define FIRST_BYTE_MULTICAST_IPV6 0xff
-#define LINK_LOCAL_IPV6 0x3fa /* the upper ten bits of fe80::/10 */
-#define NOT_FOUND (-2)        /* -ENOENT */
+#define ADDRESSES_MAX 64    /* addresses of a device that are looked through */
+#define PRE_ROUTING 0       /* NF_INET_PRE_ROUTING; <linux/netfilter.h> needs the C library */
+#define PRIORITY_NAT (-100) /* NF_IP_PRI_NAT_DST and NF_IP6_PRI_NAT_DST */
+#define NOT_FOUND (-2)      /* -ENOENT */
 #define CURRENT_NETNS (-1)
 /* DHCP servers, relays and clients read packet sockets, which no rule of iptables keeps a packet from. */
 #define DHCP_SERVER 67
@@ -138,67 +135,70 @@ static __always_inline bool is_new(struct xdp_md *ctx, const struct flow *flow)
 	return options.error == NOT_FOUND;
 }
 
-/* To one host. Groups and broadcasts may be delivered here and forwarded as well. */
-static __always_inline bool is_unicast(const struct flow *flow)
+static __always_inline bool has_ipv4(const struct net_device *device, __be32 wanted)
 {
-	__u64 high = flow->destination.high;
+	const struct in_ifaddr *address;
 
-	return flow->family == 4 ? high < FIRST_MULTICAST_IPV4 : high >> 56 != FIRST_BYTE_MULTICAST_IPV6;
-}
-
-static __always_inline bool is_link_local(const struct address *address)
-{
-	return address->high >> 54 == LINK_LOCAL_IPV6;
-}
-
-/*
- * Whether packets that bpf_fib_lookup() calls "not forwarded" may be: IPv4 to a broadcast address of another device; IPv6 where all
- * interfaces forward, although this one, which is all that is looked at, does not.
- */
-static __always_inline bool forwards_all_the_same(const struct net_device *device, const struct flow *flow)
-{
-	const struct net *net = device->nd_net.net;
-	const struct inet6_dev *ipv6 = device->ip6_ptr;
-
-	if (flow->family == 4)
-		return net->ipv4.devconf_all->data[IPV4_DEVCONF_BC_FORWARDING - 1];
-	if (net->ipv6.devconf_all->forwarding)
-		return true;
-	return ipv6 && bpf_core_field_exists(ipv6->cnf.force_forwarding) && ipv6->cnf.force_forwarding;
-}
-
-/* Whether the route may be another one once the packet has a mark, which it gets behind XDP. */
-static __always_inline bool has_routing_rules(const struct net_device *device, const struct flow *flow)
-{
-	const struct net *net = device->nd_net.net;
-
-	if (flow->family == 4)
-		return bpf_core_field_exists(net->ipv4.fib_has_custom_rules) && net->ipv4.fib_has_custom_rules;
-	return bpf_core_field_exists(net->ipv6.fib6_has_custom_rules) && net->ipv6.fib6_has_custom_rules;
-}
-
-/*
- * What a router says is not forwarded: it is for this host, or has no route. With routing rules the latter may have one yet. Then it
- * counts that the main table has a route: only what comes before it, which is the table of local addresses, can have said otherwise.
- */
-static __always_inline bool is_local_to_router(struct xdp_md *ctx, struct bpf_fib_lookup *route,
-					       const struct net_device *device, const struct flow *flow)
-{
-	long result;
-
-	if (flow->family == 4 && forwards_all_the_same(device, flow))
+	if (!device->ip_ptr)
 		return false;
-	/* No look-up has been made. */
-	if (flow->family == 6 && (is_link_local(&flow->source) || is_link_local(&flow->destination)))
-		return !forwards_all_the_same(device, flow);
-	if (!has_routing_rules(device, flow))
-		return true;
-	result = bpf_fib_lookup(ctx, route, sizeof(*route), BPF_FIB_LOOKUP_DIRECT);
-	return result >= 0 && result != BPF_FIB_LKUP_RET_NOT_FWDED;
+	address = device->ip_ptr->ifa_list;
+	for (int i = 0; i < ADDRESSES_MAX && address; i++) {
+		if (address->ifa_local == wanted)
+			return true;
+		address = address->ifa_next;
+	}
+	return false;
 }
 
-/* The packet would be delivered here, or nowhere: it would not come to FORWARD. */
-static __always_inline bool is_local(struct xdp_md *ctx, const struct net_device *device, const struct flow *flow)
+/* The address whose if_list is there. */
+static __always_inline const struct inet6_ifaddr *ipv6_at(const struct list_head *link)
+{
+	const struct inet6_ifaddr *none = NULL;
+	const void *at = (const void *)link - __CORE_RELO(none, if_list, BYTE_OFFSET);
+
+	return bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct inet6_ifaddr));
+}
+
+static __always_inline bool has_ipv6(const struct net_device *device, const __be32 *wanted)
+{
+	const struct inet6_ifaddr *address;
+	const struct list_head *link;
+
+	if (!device->ip6_ptr)
+		return false;
+	link = device->ip6_ptr->addr_list.next;
+	for (int i = 0; i < ADDRESSES_MAX && link != &device->ip6_ptr->addr_list; i++) {
+		address = ipv6_at(link);
+		if (address->addr.s6_addr32[0] == wanted[0] && address->addr.s6_addr32[1] == wanted[1] &&
+		    address->addr.s6_addr32[2] == wanted[2] && address->addr.s6_addr32[3] == wanted[3])
+			return true;
+		link = address->if_list.next;
+	}
+	return false;
+}
+
+/* Whether one of the device's first addresses, or of those of the loopback device, is the destination: 1 or 0. Global as all loops. */
+__noinline int pyxdp_has_address(struct xdp_md *ctx, const struct flow *flow)
+{
+	const struct net_device *device = device_of(ctx);
+	const struct net_device *loopback = device->nd_net.net->loopback_dev;
+	__be32 wanted[4];
+
+	if (!flow)
+		return 0;
+	if (flow->family == 4) {
+		wanted[0] = bpf_htonl(flow->destination.high);
+		return has_ipv4(device, wanted[0]) || has_ipv4(loopback, wanted[0]);
+	}
+	store_ipv6(wanted, &flow->destination);
+	return has_ipv6(device, wanted) || has_ipv6(loopback, wanted);
+}
+
+/*
+ * The packet would be delivered here: it is for an address of this host, and routing agrees. bpf_fib_lookup() says "not forwarded" of
+ * local destinations, and also of those that have no route yet, because it knows no mark.
+ */
+static __always_inline bool is_local(struct xdp_md *ctx, const struct flow *flow)
 {
 	struct bpf_fib_lookup route = {
 		.family = flow->family == 4 ? ADDRESS_FAMILY_IPV4 : ADDRESS_FAMILY_IPV6,
@@ -209,7 +209,7 @@ static __always_inline bool is_local(struct xdp_md *ctx, const struct net_device
 	};
 	long result;
 
-	if (!is_unicast(flow))
+	if (!pyxdp_has_address(ctx, flow))
 		return false;
 	if (flow->family == 4) {
 		route.ipv4_src = bpf_htonl(flow->source.high);
@@ -219,9 +219,7 @@ static __always_inline bool is_local(struct xdp_md *ctx, const struct net_device
 		store_ipv6(route.ipv6_dst, &flow->destination);
 	}
 	result = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
-	if (result == BPF_FIB_LKUP_RET_FWD_DISABLED)
-		return !forwards_all_the_same(device, flow);
-	return result == BPF_FIB_LKUP_RET_NOT_FWDED && is_local_to_router(ctx, &route, device, flow);
+	return result == BPF_FIB_LKUP_RET_FWD_DISABLED || result == BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 
 #endif

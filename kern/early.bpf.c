@@ -30,7 +30,7 @@ static __always_inline bool is_certain(struct xdp_md *ctx, const struct flow *fl
 		return false;
 	if (!is_new(ctx, flow) || expects_connections(ctx))
 		return false;
-	return prednat || is_local(ctx, device, flow);
+	return prednat || is_local(ctx, flow);
 }
 
 /* Log rules on the way to a judgement that was reached silently. */

@@ -7,7 +7,7 @@
 #define PYXDP_KERNEL_TYPES_H
 
 #include <linux/bpf.h>
-#include <stdbool.h>
+#include <linux/in6.h>
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -35,25 +35,6 @@ typedef struct {
 struct netns_nf {
 	struct nf_hook_entries *hooks_ipv4[5];
 	struct nf_hook_entries *hooks_ipv6[5];
-};
-
-struct ipv4_devconf {
-	int data[64];
-};
-
-struct ipv6_devconf {
-	__s32 forwarding;
-	__s32 force_forwarding; /* since 6.17 */
-};
-
-struct netns_ipv4 {
-	struct ipv4_devconf *devconf_all;
-	bool fib_has_custom_rules; /* not without policy routing */
-};
-
-struct netns_ipv6 {
-	struct ipv6_devconf *devconf_all;
-	bool fib6_has_custom_rules; /* likewise */
 };
 
 /* An array of pointers in truth, whose first three places hold this instead. */
@@ -85,16 +66,33 @@ enum nf_ct_sysctl_index {
 struct net {
 	struct net_generic *gen;
 	struct netns_nf nf;
-	struct netns_ipv4 ipv4;
-	struct netns_ipv6 ipv6;
+	struct net_device *loopback_dev;
 };
 
 typedef struct {
 	struct net *net;
 } possible_net_t;
 
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__be32 ifa_local;
+};
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct inet6_ifaddr {
+	struct in6_addr addr;
+	struct list_head if_list;
+};
+
 struct inet6_dev {
-	struct ipv6_devconf cnf;
+	struct list_head addr_list;
 };
 
 struct vlan_group {
@@ -112,6 +110,7 @@ struct net_device {
 	void *miniq_ingress;         /* before 6.6 */
 	void *tcx_ingress;           /* since 6.6 */
 	struct vlan_info *vlan_info; /* not without VLANs */
+	struct in_device *ip_ptr;
 	struct inet6_dev *ip6_ptr;
 	unsigned long priv_flags; /* a bit field since 6.12 */
 };

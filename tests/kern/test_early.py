@@ -75,21 +75,25 @@ class Host:
         assert result.reasons == {Reason.DROP_EARLY: 1}
         return True
 
-    def waits_for_route(self, family: int, address: str) -> None:
-        """The kernel makes the route to a new IPv6 address after the address."""
+    def add_address(self, family: int, address: str, device: str) -> None:
+        """Return when packets to it are delivered: IPv6 makes the route after the address."""
+        at_once = ("nodad",) if family == 6 else ()
+        self.space.run("ip", f"-{family}", "addr", "add", address, "dev", device, *at_once)
         route = ("ip", f"-{family}", "route", "show", "table", "local", address)
         wait_until(lambda: self.space.run(*route).stdout)
 
-    def forwards(self, family: int, where: str, *, on: bool) -> None:
-        self.space.sysctl(f"net/ipv{family}/conf/{where}/forwarding", int(on))
+    def forwards(self, family: int, *, on: bool) -> None:
+        """Whether it forwards what comes in by the loopback device."""
+        for where in ("all", "lo"):
+            self.space.sysctl(f"net/ipv{family}/conf/{where}/forwarding", int(on))
 
-    def routes(self, family: int) -> None:
-        """Forward what comes in by the loopback device."""
-        self.forwards(family, "all", on=True)
-        self.forwards(family, "lo", on=True)
-
-    def add_default_route(self, family: int) -> None:
-        self.space.run("ip", f"-{family}", "route", "add", "default", "dev", "lo")
+    def add_port(self) -> int:
+        """Add a device, called port; return its number."""
+        self.space.run("ip", "link", "add", "port", "type", "veth", "peer", "name", "cable")
+        for end in ("port", "cable"):
+            self.space.run("ip", "link", "set", end, "up")
+        with self.space.entered():
+            return socket.if_nametoindex("port")
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +107,12 @@ def host(loaded_early: Bench, netns: Callable[[], Namespace]) -> Host:
     """A host that tracks connections and forwards nothing."""
     loaded_early.fill(image_of(HOST_POLICY))
     host = Host(loaded_early, netns())
-    for family, once in ((4, ()), (6, ("nodad",))):  # usable at once
-        host.forwards(family, "all", on=False)
-        host.forwards(family, "lo", on=False)
+    for family in (4, 6):
+        host.forwards(family, on=False)
         iptables = "iptables-nft" if family == 4 else "ip6tables-nft"
         host.space.run(iptables, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
         for address in (HOST[family], REMOTE[family]):
-            host.space.run("ip", "addr", "add", address, "dev", "lo", *once)
-            host.waits_for_route(family, address)
+            host.add_address(family, address, "lo")
     return host
 
 
@@ -224,10 +226,7 @@ def test_nftables_on_ingress_may_do_anything(host: Host) -> None:
 )
 def test_device_that_hands_its_packets_to_another(host: Host, above: tuple[str, ...]) -> None:
     """Also if it does so since after the policy was applied."""
-    host.space.run("ip", "link", "add", "port", "type", "veth", "peer", "name", "cable")
-    host.space.run("ip", "link", "set", "port", "up")
-    with host.space.entered():
-        ifindex = socket.if_nametoindex("port")
+    ifindex = host.add_port()
     assert host.drops(to(CLOSED), ifindex)
     for command in above[:2]:
         host.space.run("ip", *command.split())
@@ -237,62 +236,56 @@ def test_device_that_hands_its_packets_to_another(host: Host, above: tuple[str, 
 
 
 @FAMILIES
-def test_router_drops_what_is_not_forwarded(host: Host, family: int) -> None:
+@pytest.mark.parametrize("forwards", [False, True], ids=["host", "router"])
+def test_only_addresses_of_the_host_are_certain(host: Host, family: int, *, forwards: bool) -> None:
+    """A rule of somebody else may rewrite any destination, but nobody has reason to do that to the host's own."""
     elsewhere = {4: "192.0.2.200", 6: "2001:db8::200"}[family]
-    host.routes(family)
-    assert host.drops(to(CLOSED, family))
-    assert host.drops(to(CLOSED, family, destination=elsewhere))
-    host.add_default_route(family)
-    assert host.drops(to(CLOSED, family))
-    assert not host.drops(to(CLOSED, family, destination=elsewhere))
-    assert host.drops(to(BEFORE_DNAT, family, destination=elsewhere))
+    host.forwards(family, on=forwards)
+    for _ in ("without a route", "with one"):
+        assert host.drops(to(CLOSED, family))
+        assert not host.drops(to(CLOSED, family, destination=elsewhere))
+        assert host.drops(to(BEFORE_DNAT, family, destination=elsewhere))
+        host.space.run("ip", f"-{family}", "route", "replace", "default", "dev", "lo")
 
 
 @FAMILIES
-def test_router_with_rules_may_have_a_route_all_the_same(host: Host, family: int) -> None:
-    elsewhere = {4: "192.0.2.200", 6: "2001:db8::200"}[family]
-    host.routes(family)
-    host.space.run("ip", f"-{family}", "rule", "add", "fwmark", "1", "lookup", "100")
-    assert not host.drops(to(CLOSED, family, destination=elsewhere))
-    host.add_default_route(family)
-    assert host.drops(to(CLOSED, family))
-    assert not host.drops(to(CLOSED, family, destination=elsewhere))
+def test_address_of_another_interface(host: Host, family: int) -> None:
+    """Those of the interface that the packet comes in by are looked at, and those of the loopback device."""
+    port, other = host.add_port(), {4: "192.0.2.77", 6: "2001:db8::77"}[family]
+    host.add_address(family, other, "port")
+    assert host.drops(to(CLOSED, family, destination=other), port)
+    assert host.drops(to(CLOSED, family), port)
+    assert not host.drops(to(CLOSED, family, destination=other))
 
 
-@pytest.mark.parametrize(("source", "destination"), [("fe80::1", HOST[6]), (REMOTE[6], "fe80::2")])
-def test_router_does_not_look_up_link_local_addresses(host: Host, source: str, destination: str) -> None:
-    frame = ethernet(IPV6, ipv6(TCP, tcp(CLOSED), source=source, destination=destination))
-    assert host.drops(frame)
-    host.routes(6)
-    assert not host.drops(frame)
+@FAMILIES
+@pytest.mark.parametrize("number", [64, 65])
+def test_many_addresses(host: Host, family: int, number: int) -> None:
+    """The last one of 64 is found. IPv4 has new ones behind the others, IPv6 in front of those of its scope."""
+    port, prefix = host.add_port(), {4: "192.0.2.", 6: "2001:db8::"}[family]
+    names = [f"{prefix}{at}" for at in range(10, 10 + number)]
+    for name in names:
+        host.add_address(family, name, "port")
+    last = names[-1] if family == 4 else names[0]
+    assert host.drops(to(CLOSED, family, destination=last), port) == (number == 64)
 
 
-def test_ipv6_is_forwarded_where_only_this_interface_does_not(host: Host) -> None:
-    host.forwards(6, "all", on=True)
-    host.forwards(6, "lo", on=False)
-    assert not host.drops(to(CLOSED, 6))
-    assert host.drops(to(CLOSED, 4))
+@FAMILIES
+def test_routing_that_puts_something_before_local_addresses(host: Host, family: int) -> None:
+    host.forwards(family, on=True)
+    for command in (
+        "rule add pref 10 lookup local",
+        "rule del pref 0",
+        "rule add pref 5 lookup 100",
+        "route add default dev lo table 100",
+    ):
+        assert host.drops(to(CLOSED, family))
+        host.space.run("ip", f"-{family}", *command.split())
+    assert not host.drops(to(CLOSED, family))
 
 
-def test_ipv6_is_forwarded_where_this_interface_is_forced_to(host: Host) -> None:
-    try:
-        host.space.sysctl("net/ipv6/conf/lo/force_forwarding", 1)
-    except FileNotFoundError:
-        pytest.skip("this kernel has no force_forwarding: it came with Linux 6.17")
-    host.forwards(6, "lo", on=False)
-    assert not host.drops(to(CLOSED, 6))
-
-
-def test_directed_broadcasts_may_be_forwarded(host: Host) -> None:
-    host.space.sysctl("net/ipv4/conf/all/bc_forwarding", 1)
-    assert not host.drops(to(CLOSED, 4))
-    assert host.drops(to(CLOSED, 6))
-    host.routes(4)
-    assert not host.drops(to(CLOSED, 4))
-
-
-@pytest.mark.parametrize("destination", ["224.0.0.251", "255.255.255.255", "ff02::fb", "ff0e::1"])
-def test_groups_may_be_forwarded_too(host: Host, destination: str) -> None:
+@pytest.mark.parametrize("destination", ["127.255.255.255", "224.0.0.251", "255.255.255.255", "ff02::fb", "ff0e::1"])
+def test_groups_and_broadcasts_may_be_forwarded_too(host: Host, destination: str) -> None:
     assert not host.drops(to(CLOSED, 6 if ":" in destination else 4, UDP, destination))
 
 

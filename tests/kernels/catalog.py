@@ -43,8 +43,6 @@ _BEFORE_5_15 = {
     "tests/bpf/test_program.py::test_run_as_if_from_an_interface": "a context for XDP test runs: 5.15",
     "tests/bpf/test_program.py::test_run_with_a_context": "a context for XDP test runs: 5.15",
 }
-_FORCED = "tests/kern/test_early.py::test_ipv6_is_forwarded_where_this_interface_is_forced_to"
-_BEFORE_6_17 = {_FORCED: "force_forwarding: 6.17"}
 _BEFORE_6_2 = {
     "tests/kern/test_early.py::*": "early drop, bpf_cast_to_kern_ctx(): 6.2",
     "tests/kern/test_opinion.py::test_nothing_is_dropped_early": "early drop, bpf_cast_to_kern_ctx(): 6.2",
@@ -60,7 +58,7 @@ KERNELS = (
     Kernel("5.10", "bullseye", lacks={**_BEFORE_5_18, **_BEFORE_5_15, **_OBJECT}),
     Kernel("5.15", "jammy", "linux-image-virtual", lacks={**_BEFORE_5_18, **_BEFORE_6_2}),
     Kernel("6.1", "bookworm", lacks=_BEFORE_6_2),
-    Kernel("6.12", "trixie", lacks=_BEFORE_6_17),
+    Kernel("6.12", "trixie"),
     Kernel("newest", "sid"),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -31,17 +31,15 @@ from tests.veth.classes import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from tests.lab.flows import Flow, Outcome
     from tests.lab.network import Interface
 
 FAMILIES = (4, 6)
-OPEN, SHUT, NODE_PORT = 8080, 8081, 30080
+OPEN, SHUT = 8080, 8081
+TO_HOST, TO_SERVER = 30080, 30081
 #: OPEN may be reached, and the host may ask for anything.
 WEB = policy("web", ingress=[*to_ports("Allow", OPEN), *echo_requests("Allow")], egress=[ALLOW])
-
-Where = Literal["host", "server"]
 
 
 @dataclass(frozen=True)
@@ -141,41 +139,36 @@ def test_masquerade(either_scene: Scene) -> None:
         expect(all_traffic(scene.net))
 
 
-def redirected(scene: Scene, where: Where) -> AbstractContextManager[None]:
-    """NODE_PORT leads to OPEN, of the host itself or of the server."""
-    return scene.lab.dnat("PREROUTING", NODE_PORT, _place(scene, where), OPEN)
+@contextmanager
+def redirected(scene: Scene) -> Iterator[list[Flow]]:
+    """Two ports lead to OPEN, of the host itself and of the server: flows of a client that dials them at the host."""
+    net = scene.net
+    places = {TO_HOST: net.outside, TO_SERVER: net.server}
+    with ExitStack() as stack:
+        for port, place in places.items():
+            stack.enter_context(scene.lab.dnat("PREROUTING", port, place, OPEN))
+        yield [
+            flow(transport, (net.client, net.outside), port, family, (place, OPEN))
+            for port, place in places.items()
+            for transport in ("tcp", "udp")
+            for family in FAMILIES
+        ]
 
 
-def redirected_flows(scene: Scene, where: Where) -> list[Flow]:
-    """The client dials NODE_PORT of the host."""
-    place = _place(scene, where)
-    return [
-        flow(transport, (scene.net.client, scene.net.outside), NODE_PORT, family, (place, OPEN))
-        for transport in ("tcp", "udp")
-        for family in FAMILIES
-    ]
-
-
-def _place(scene: Scene, where: Where) -> Interface:
-    return scene.net.outside if where == "host" else scene.net.server
-
-
-@pytest.mark.parametrize("where", ["host", "server"])
-def test_dnat_to_what_is_open(either_scene: Scene, where: Where) -> None:
-    """No rule allows NODE_PORT; what it leads to is allowed. The DNAT rule is newer than the policy."""
+def test_dnat_to_what_is_open(either_scene: Scene) -> None:
+    """No rule allows the ports that are dialled; what they lead to is. The DNAT rules are newer than the policy."""
     scene, net = either_scene, either_scene.net
     scene.apply(WEB)
-    with redirected(scene, where):
+    with redirected(scene) as flows:
         denied = {net.inward(transport, SHUT, family): SILENT for transport in ("tcp", "udp") for family in FAMILIES}
-        expect(dict.fromkeys(redirected_flows(scene, where), ANSWERED) | denied)
+        expect(dict.fromkeys(flows, ANSWERED) | denied)
 
 
-@pytest.mark.parametrize("where", ["host", "server"])
-def test_dnat_under_pre_dnat_policy(scene: Scene, where: Where) -> None:
+def test_dnat_under_pre_dnat_policy(scene: Scene) -> None:
     for action, outcome in (("Deny", SILENT), ("Allow", ANSWERED)):
-        scene.apply(WEB, pre_dnat("node-port", to_ports(action, NODE_PORT)))
-        with redirected(scene, where):
-            expect(dict.fromkeys(redirected_flows(scene, where), outcome))
+        scene.apply(WEB, pre_dnat("dialled", to_ports(action, TO_HOST, TO_SERVER)))
+        with redirected(scene) as flows:
+            expect(dict.fromkeys(flows, outcome))
 
 
 def test_forward_policy(scene: Scene) -> None:

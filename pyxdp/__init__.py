@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         status,
         test,
     )
+    from pyxdp.trial import Verdict
     from pyxdp.xtables import Iptables
 
     __version__: str
@@ -67,6 +68,7 @@ _HOMES: Final = {
     "Resources": "pyxdp.model",
     "Status": "pyxdp.dataplane",
     "Step": "pyxdp.dataplane",
+    "Verdict": "pyxdp.trial",
     "apply": "pyxdp.steps",
     "compile": "pyxdp.steps",
     "delete": "pyxdp.steps",
@@ -98,6 +100,7 @@ __all__ = [
     "Resources",
     "Status",
     "Step",
+    "Verdict",
     "__version__",
     "apply",
     "compile",

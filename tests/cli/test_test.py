@@ -79,7 +79,7 @@ def test_verbose(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-@pytest.mark.parametrize("example", ["gateway", "redis", "server"])
+@pytest.mark.parametrize("example", ["blocklist", "gateway", "redis", "server"])
 def test_examples(example: str) -> None:
     done = run(EXAMPLES, f"{example}/tests.yaml", "-f", example)
     assert done.returncode == 0, done.stdout + done.stderr

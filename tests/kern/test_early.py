@@ -248,6 +248,11 @@ def test_only_addresses_of_the_host_are_certain(host: Host, family: int, *, forw
         host.space.run("ip", f"-{family}", "route", "replace", "default", "dev", "lo")
 
 
+@pytest.mark.parametrize("other", ["2001:db9::1", "2001:db8:1::1", "2001:db8::1:0:0:1", "2001:db8::2"])
+def test_address_that_differs_somewhere(host: Host, other: str) -> None:
+    assert not host.drops(to(CLOSED, 6, destination=other))
+
+
 @FAMILIES
 def test_address_of_another_interface(host: Host, family: int) -> None:
     """Those of the interface that the packet comes in by are looked at, and those of the loopback device."""

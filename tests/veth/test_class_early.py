@@ -171,6 +171,17 @@ def test_dnat_under_pre_dnat_policy(scene: Scene) -> None:
             expect(dict.fromkeys(flows, outcome))
 
 
+def test_a_prefix_that_is_translated(scene: Scene) -> None:
+    """NPTv6 (RFC 6296) rewrites destinations without NAT's hook; this one has no route before."""
+    net = scene.net
+    scene.apply(WEB)
+    rule = "PREROUTING -d 2001:db8:ff::/64 -j DNPT --src-pfx 2001:db8:ff::/64 --dst-pfx fd77:2::/64"
+    with scene.lab.rules("mangle", {6: [rule]}):
+        asked = net.through("udp", SHUT, 6)
+        outside = "2001:db8:ff:0:cec1::2"  # is net.server.ipv6 then: the translation leaves checksums as they are
+        expect({replace(asked, dialled=(outside, SHUT)): LOST})
+
+
 def test_forward_policy(scene: Scene) -> None:
     """It is normal policy too: OPEN passes and is reached, SHUT neither."""
     net = scene.net

@@ -210,6 +210,7 @@ class Dataplane:
             table_sets=tuple(planner.TableSet(self._iptables.variant, family) for family in families),
             settings=settings,
             early=not self._obstacle(settings, state),
+            conntrack=early.conntrack_is_loaded(),
             applied_ns=time.time_ns(),
         )
 

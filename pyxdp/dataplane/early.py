@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 #: The first Linux in which an XDP program may ask connection tracking.
 _MINIMUM_KERNEL: Final = (6, 2)
+#: Made by nf_conntrack when it is loaded, or always when it is built in.
+_CONNTRACK: Final = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 
 
 def possible(code: Code) -> bool:
@@ -41,6 +44,11 @@ def obstacle(code: Code | None, settings: HookSettings, tracking: Sequence[str])
     if tracking:
         return f"a rule of the raw table chooses how connections are tracked: {tracking[0]}"
     return ""
+
+
+def conntrack_is_loaded() -> bool:
+    """Whether the kernel has loaded connection tracking, with the functions that the program calls."""
+    return _CONNTRACK.exists()
 
 
 def _kernel() -> tuple[int, int]:

@@ -128,7 +128,9 @@ class _Planning:
 
     def operations(self) -> Iterator[Operation]:
         yield from self._grow()
+        yield from self._early(self.target.conntrack)
         yield from self._attach()
+        yield from self._early(not self.target.conntrack)
         yield from self._fill_and_switch()
         yield from self._clean_up()
 
@@ -230,13 +232,14 @@ class _Planning:
         elsewhere = tuple(sorted(set(self.state.rules) - set(self.target.table_sets)))
         if elsewhere:
             yield RemoveRules(elsewhere)
-        yield from self._early()
         yield from (PointPrograms(name, it) for name, it in self.wanted.items() if self.state.programs.get(name) != it)
         if self.state.current != self.object:
             yield PointMaps(self.object)
 
-    def _early(self) -> Iterator[Operation]:
-        """After the rules, which load what the kernel has of connection tracking."""
+    def _early(self, now: bool) -> Iterator[Operation]:  # noqa: FBT001
+        """As early as possible, since loading the program for it takes longest of all."""
+        if not now:
+            return
         if self.target.early and self.there.early is Early.OFF and self.attached:
             yield FillEarly(self.object)
         elif not self.target.early and self.there.early is Early.ON:
@@ -260,7 +263,8 @@ class _Planning:
         if self.in_force:
             return
         slot, generation = 1 - state.active, max(header.generation for header in state.slots) + 1
-        yield AwaitGrace()
+        if state.slots[state.active].generation:  # otherwise there was never a switch, and nobody read the spare slot
+            yield AwaitGrace()
         yield FillSlot(slot, generation, target.applied_ns, target.digest, target.tables)
         yield Switch(slot, generation)
 

@@ -159,6 +159,8 @@ class Target:
         table_sets: where rules belong; rules of ours anywhere else are removed, and so before the switch.
         settings: that rules are made by.
         early: early drop is wanted, if the kernel can.
+        conntrack: the kernel has loaded connection tracking, which the program for early drop calls; otherwise the
+            rules make it do so.
         applied_ns: CLOCK_REALTIME for the slot's header.
     """
 
@@ -170,4 +172,5 @@ class Target:
     table_sets: tuple[TableSet, ...] = ()
     settings: HookSettings = field(default=HookSettings())
     early: bool = False
+    conntrack: bool = False
     applied_ns: int = 0

@@ -61,7 +61,9 @@ def limited(name: str, size: int) -> int:
     return min(size, {"rulesets": 2048, "rules": 20_000, "rows": 20_000, "ranges": 5000}.get(name, size))
 
 
-def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -> planner.Target:
+def target_for(
+    wish: Wish, state: planner.State, ifindexes: Mapping[str, int], *, conntrack: bool = False
+) -> planner.Target:
     """The target as the dataplane makes it: numbers are kept, new ones assigned."""
     known = {name.identity: index for index, name in state.names.items()}
     indexes = planner.assign(known, sorted(wish.rules), limit=1 << 20, what="rules")
@@ -88,6 +90,7 @@ def target_for(wish: Wish, state: planner.State, ifindexes: Mapping[str, int]) -
         table_sets=tuple(table for table in TABLES if table.variant == wish.variant),
         settings=wish.settings,
         early=wish.early,
+        conntrack=conntrack,
         applied_ns=5,
     )
 
@@ -218,24 +221,26 @@ def rename(world: World, ifindexes: dict[str, int], before: str, now: str) -> No
     st.lists(st.tuples(WISHES, st.integers(0, 60), st.none() | EVENTS, st.integers(0, 30)), max_size=6),
     WISHES,
     st.booleans(),
+    st.booleans(),
 )
 def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
     history: list[tuple[Wish, int, str | None, int]],
     last: Wish,
     refuses_early: bool,  # noqa: FBT001
+    conntrack: bool,  # noqa: FBT001
 ) -> None:
     # Not held: another interface takes the name of one that was renamed while it was governed. The old name's link is
     # then given up before the switch and not after it; docs/design/dataplane.md says so.
     assume(not {"rename", "recreate"} <= {event for *_, event, _ in history})
-    world, ifindexes = World(refuses_early), dict(INDEXES)
+    world, ifindexes = World(refuses_early, conntrack), dict(INDEXES)
     for wish, operations, event, which in history:
-        apply_until(world, target_for(wish, world.state(), ifindexes), ifindexes, operations)
+        apply_until(world, target_for(wish, world.state(), ifindexes, conntrack=world.conntrack), ifindexes, operations)
         if event:
             disturb(world, ifindexes, event, which)
-    target = target_for(last, world.state(), ifindexes)
+    target = target_for(last, world.state(), ifindexes, conntrack=world.conntrack)
     apply_until(world, target, ifindexes, 1000)
     reached(world, target)
-    again = target_for(last, world.state(), ifindexes)
+    again = target_for(last, world.state(), ifindexes, conntrack=target.conntrack)
     assert again == target
     assert not planner.plan(world.state(), again)
 
@@ -273,7 +278,7 @@ def test_a_change_of_policy_touches_no_link_and_no_rule() -> None:
 def test_growing_keeps_the_maps_that_are_large_enough() -> None:
     grown = replace(wish_for("eth0", policy=2), sizes=(("rows", 20_000),))
     world, (_, second) = applied(wish_for("eth0"), grown)
-    assert second[:6] == ["CreateObject", "CopyMaps", "LoadPrograms", "MoveLink", "UpdateRules", "FillEarly"]
+    assert second[:5] == ["CreateObject", "CopyMaps", "LoadPrograms", "MoveLink", "UpdateRules"]
     assert world.state().objects[2].capacities["rows"] == 32_768
     assert world.state().objects[2].capacities["rules"] == 1024
 
@@ -300,6 +305,16 @@ def test_a_pattern_has_rules_only() -> None:
 def test_other_settings_change_rules_and_nothing_else() -> None:
     _, (_, second) = applied(wish_for("eth0"), replace(wish_for("eth0"), settings=HookSettings(deny="Reject")))
     assert second == ["UpdateRules"]
+
+
+def test_early_drop_waits_for_rules_unless_connection_tracking_is_there() -> None:
+    world = World()
+    for conntrack in (False, True):
+        target = target_for(wish_for("eth0"), world.state(), INDEXES, conntrack=conntrack)
+        kinds = [type(operation).__name__ for operation in planner.plan(world.state(), target).operations]
+        assert (kinds.index("FillEarly") < kinds.index("LoadPrograms")) == conntrack
+        assert (kinds.index("FillEarly") < kinds.index("UpdateRules")) == conntrack
+        assert kinds.index("FillEarly") < kinds.index("Switch")
 
 
 def test_early_drop_comes_and_goes_without_a_switch() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import secrets
 import sys
 import time
@@ -49,7 +50,9 @@ def main() -> int:
     done, failed = _run(tasks, begin)
     elapsed = time.monotonic() - begin
     findings = sorted(path.parent for path in folder.glob("*/cases.yaml"))
-    _say(f"{done:,} packet verdicts compared in {elapsed:.0f} s, {len(findings)} differences")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = used.ru_utime + used.ru_stime
+    _say(f"{done:,} packet verdicts compared in {elapsed:.0f} s ({busy:.0f} s of CPU), {len(findings)} differences")
     for finding in findings:
         _say(f"difference: {finding}")
     if not written and done < target and not findings and not failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from random import Random
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 MAIN: Final = "eth0"
 OTHERS: Final = ("eth1", "eth1", "eth1", "cali1", "cali1", "lo")
 #: Packets at the one and, for every scenario, at one of the others.
-PACKETS: Final = (1400, 250)
+PACKETS: Final = (2200, 400)
 #: Of so many packets one is compared in full: what decided, what was logged, and in a less usual frame.
-IN_FULL: Final = 80
+IN_FULL: Final = 160
 #: A process that found so many differences has found enough.
 ENOUGH: Final = 3
 _DIRECTIONS: Final = tuple(PolicyType)
@@ -70,20 +71,29 @@ def work(task: Task, tell: Callable[[int], None]) -> int:
     number, done, found = task.first, 0, 0
     with TrialHost() as host:
         while done < task.verdicts and time.monotonic() < end and found < ENOUGH:
-            random = Random(f"{task.seed}/{number}")  # noqa: S311 - repeatable
-            scenario = Scenario(f"scenario {number}", random_resources(random), NODE, INTERFACES)
-            before = done
-            for finding in _compared(host, scenario, random):
-                done += 1
-                if finding is not None:
-                    found += 1
-                    origin = f"make fuzz FUZZ_SEED={task.seed}, {scenario.name}, packet {done - before}"
-                    least = reduced(host, scenario, finding)
-                    write(host, scenario, least, task.folder / f"scenario-{number}", origin=origin)
-                    break
+            try:
+                count, different = _one_scenario(host, task, number)
+            except Exception:
+                sys.stderr.write(f"FUZZ_SEED={task.seed}, scenario {number}:\n")
+                raise
+            done, found, number = done + count, found + different, number + task.step
             tell(done)
-            number += task.step
     return found
+
+
+def _one_scenario(host: TrialHost, task: Task, number: int) -> tuple[int, bool]:
+    """Return how many packets were compared, and whether there is a difference, which ends it."""
+    random = Random(f"{task.seed}/{number}")  # noqa: S311 - repeatable
+    scenario = Scenario(f"scenario {number}", random_resources(random), NODE, INTERFACES)
+    count = 0
+    for finding in _compared(host, scenario, random):
+        count += 1
+        if finding is not None:
+            origin = f"make fuzz FUZZ_SEED={task.seed}, {scenario.name}, packet {count}"
+            least = reduced(host, scenario, finding)
+            write(host, scenario, least, task.folder / f"scenario-{number}", origin=origin)
+            return count, True
+    return count, False
 
 
 def _compared(host: TrialHost, scenario: Scenario, random: Random) -> Iterator[Finding | None]:

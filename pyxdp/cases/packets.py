@@ -13,7 +13,7 @@ from pyxdp.manifest.readers import integer, one_of, text
 from pyxdp.manifest.values import address, protocol
 from pyxdp.net import Packet, address_family
 from pyxdp.net.values import ICMP, ICMPV6, PORT_PROTOCOLS, PROTOCOL_NUMBERS
-from pyxdp.trial.frames import LONGEST, SHORTEST
+from pyxdp.trial.frames import LONGEST
 
 if TYPE_CHECKING:
     from pyxdp.manifest.place import Fields, Place
@@ -88,9 +88,8 @@ def read_frame(place: Place) -> bytes | None:
         place.problem(f"must be whole bytes in hexadecimal, not `{shorten(written)}`")
         return None
     frame = bytes.fromhex(digits)
-    if not SHORTEST <= len(frame) <= LONGEST:
-        limits = f"an Ethernet header has {SHORTEST}, and a test run takes at most {LONGEST:,}"
-        place.problem(f"has {len(frame):,} bytes: {limits}")
+    if len(frame) > LONGEST:
+        place.problem(f"has {len(frame):,} bytes; the longest IP packet makes a frame of {LONGEST:,}")
         return None
     return frame
 

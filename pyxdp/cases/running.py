@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pyxdp.cases.endpoints import NoEndpointError, TestedEndpoints
 from pyxdp.cases.evaluating import Evaluators
 from pyxdp.cases.values import CaseResult
-from pyxdp.errors import ManifestError, Problem
+from pyxdp.errors import ManifestError, OperatorError, Problem
 from pyxdp.trial import Stage, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyxdp.cases.endpoints import TestedEndpoint
     from pyxdp.cases.evaluating import Judge
+    from pyxdp.cases.programs import Programs
     from pyxdp.cases.values import Case, Engine
     from pyxdp.model import Resources
     from pyxdp.trial import Judgement
@@ -37,20 +38,27 @@ def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice)
         UnsupportedPolicyError: a rule in use can not be enforced by any version.
         CapacityError: the policy is too large.
         BpfError: the programs can not be run here.
+        OperatorError: there is no libbpf.
     """
     endpoints = _endpoints(cases, resources)
     judges: dict[Engine, Judge] = {}
     with ExitStack() as stack:
         if engine != "evaluator":
-            from pyxdp.cases.programs import Programs  # noqa: PLC0415 - the evaluator works where there is no libbpf
-
-            judges["programs"] = stack.enter_context(Programs(endpoints))
+            judges["programs"] = stack.enter_context(_programs(endpoints))
         if engine != "programs":
             judges["evaluator"] = Evaluators(resources, endpoints)
         for case in cases:
             yield CaseResult(
                 case=case, judgements={name: _settled(judge.judge(case), case) for name, judge in judges.items()}
             )
+
+
+def _programs(endpoints: Mapping[str, TestedEndpoint]) -> Programs:
+    try:
+        from pyxdp.cases.programs import Programs  # noqa: PLC0415 - the evaluator works where there is no libbpf
+    except ImportError as error:
+        raise OperatorError(f"libbpf can not be used: {error}", hint="install the distribution's libbpf") from error
+    return Programs(endpoints)
 
 
 def _settled(judgement: Judgement, case: Case) -> Judgement:

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 #: Bytes of an Ethernet header; no driver hands less to a program, nor does a test run.
 SHORTEST: Final = 14
+#: Stands for what is shorter: it is cut off too, in a tag.
+_CUT_OFF: Final = bytes(12) + bytes.fromhex("8100")
 #: Bytes that a test run takes in one page, beside what the kernel keeps there for itself.
-LONGEST: Final = 3_500
+ONE_PAGE: Final = 3_500
+#: Bytes of a frame with two tags and the longest IP packet.
+LONGEST: Final = SHORTEST + 2 * 4 + 40 + 65_535
 
 _ADDRESSES: Final = 12
 _TAG: Final = 4
@@ -43,6 +47,22 @@ class Arrival(NamedTuple):
     whole: bool
 
 
+def fitting(frame: bytes) -> bytes:
+    """Return a frame that a test run takes, and of which the programs say the same: they look at headers only.
+
+    What is too long loses payload, and its IP header says so.
+    """
+    if len(frame) < SHORTEST:
+        return _CUT_OFF
+    if len(frame) <= ONE_PAGE:
+        return frame
+    field, start = _length_of(frame, parse_frame(frame))
+    length = int.from_bytes(frame[field], "big")
+    if not ONE_PAGE < start + length <= len(frame):
+        return frame[:ONE_PAGE]
+    return frame[: field.start] + (ONE_PAGE - start).to_bytes(2, "big") + frame[field.stop : ONE_PAGE]
+
+
 def arrival(frame: bytes) -> Arrival:
     """Look at a frame."""
     found = parse_frame(frame)
@@ -53,9 +73,14 @@ def arrival(frame: bytes) -> Arrival:
 
 
 def _bared(frame: bytes, found: Frame) -> bytes:
+    field, start = _length_of(frame, found)
+    frame = frame[: start + int.from_bytes(frame[field], "big")]
     tags = len(found.vlans) * _TAG
-    if tags:
-        frame = frame[:_ADDRESSES] + frame[_ADDRESSES + tags :]
-    position, beside = _LENGTH_FIELDS[found.ethertype]
-    length = SHORTEST + beside + int.from_bytes(frame[SHORTEST + position : SHORTEST + position + 2], "big")
-    return frame[:length] if length < len(frame) else frame
+    return frame[:_ADDRESSES] + frame[_ADDRESSES + tags :] if tags else frame
+
+
+def _length_of(frame: bytes, found: Frame) -> tuple[slice, int]:
+    """Return where the IP header says how long the packet is, and from where on that counts."""
+    network = SHORTEST + len(found.vlans) * _TAG
+    position, beside = _LENGTH_FIELDS.get(found.ethertype, (len(frame), 0))
+    return slice(network + position, network + position + 2), network + beside

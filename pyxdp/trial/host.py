@@ -11,7 +11,7 @@ from pyxdp.evaluator import Context, Direction, Path
 from pyxdp.net import HookSettings
 from pyxdp.net.frame import build_frame
 from pyxdp.trial.deciding import conclude
-from pyxdp.trial.frames import Arrival, arrival
+from pyxdp.trial.frames import Arrival, arrival, fitting
 from pyxdp.trial.hooks import HOOKS_OF_STAGE, ways
 from pyxdp.trial.journey import Frames, Journey, Route
 from pyxdp.trial.judgement import Judgement, Stage, Verdict
@@ -139,14 +139,11 @@ class TrialHost:
         """Judge a packet and find out which rule decided.
 
         Args:
-            packet: as it is after DNAT; or an Ethernet frame of 14 to 3,500 bytes, well formed or not, as it is before.
+            packet: as it is after DNAT; or an Ethernet frame, well formed or not, as it is before.
             direction: ingress or egress.
             context: what is known beyond the packet.
             stage: how far to follow it.
             xdp: false: as if nothing were attached there.
-
-        Raises:
-            BpfError: the kernel refuses to run a program on such a frame.
         """
         frames, found = _arriving(packet) if isinstance(packet, bytes) else _judged(packet, context)
         stage = stage if found.whole else Stage.UNTRACKED
@@ -169,6 +166,7 @@ def _judged(packet: Packet, context: Context) -> tuple[Frames, Arrival]:
 
 
 def _arriving(frame: bytes) -> tuple[Frames, Arrival]:
+    frame = fitting(frame)
     found = arrival(frame)
     return Frames(frame, found.bare, found.bare), found
 

@@ -41,6 +41,7 @@ spec:
   ingress: [{action: Allow, protocol: TCP, destination: {ports: [7]}}, {action: Allow, protocol: UDPLite}]
   egress: [{action: Allow, protocol: TCP, destination: {ports: [7]}}, {action: Allow, protocol: ICMP}]
 """  # noqa: E501
+_LOCAL = (Direction.INGRESS, Path.LOCAL, Stage.ALL)
 INTERFACES = (Interface("eth0", 2),)
 RESOURCES = loads(POLICY).resources
 
@@ -53,6 +54,11 @@ def host(kernel: None) -> Iterator[TrialHost]:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(b"", Direction.INGRESS, Path.LOCAL, Stage.ALL)
+@example(bytes(13), Direction.EGRESS, Path.FORWARD, Stage.ALL)
+@example(bytes(65_000), Direction.INGRESS, Path.LOCAL, Stage.ALL)
+@example(frames.ethernet(frames.IPV4, frames.ipv4(frames.UDP, frames.udp(7) + bytes(9_000))), *_LOCAL)
+@example(frames.ethernet(frames.IPV6, frames.ipv6(frames.TCP, frames.tcp(8) + bytes(9_000), length=9_999)), *_LOCAL)
 @example(bytes(14), Direction.INGRESS, Path.LOCAL, Stage.ALL)
 @example(frames.ethernet(frames.IPV4, b""), Direction.EGRESS, Path.LOCAL, Stage.ALL)
 @example(frames.ethernet(frames.IPV6, bytes(39)), Direction.EGRESS, Path.LOCAL, Stage.ALL)

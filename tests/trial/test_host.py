@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyxdp.compiler import compile_policy
-from pyxdp.errors import BpfError, CapacityError
+from pyxdp.errors import CapacityError
 from pyxdp.evaluator import Conntrack, Context, Direction, Path
 from pyxdp.manifest import loads
 from pyxdp.net import HookSettings, Interface, Packet
@@ -196,9 +196,31 @@ def test_frames(host: TrialHost) -> None:
     assert (host.judge(frame[:40]).verdict, host.judge(frame[:40]).reason) == (Verdict.DENY, "DROP_SHORT_IP")
 
 
-def test_too_short_a_frame(host: TrialHost) -> None:
-    with pytest.raises(BpfError, match="13 bytes"):
-        host.judge(bytes(13))
+@pytest.mark.parametrize("length", [0, 1, 13])
+def test_shorter_than_an_ethernet_header(host: TrialHost, length: int) -> None:
+    frame = build_frame(TCP)[:length]
+    found = host.judge(frame)
+    assert (found.verdict, found.reason, found.hook) == (Verdict.DENY, "DROP_SHORT_ETHERNET", "xdp")
+    assert host.judge(frame, direction=Direction.EGRESS).verdict is Verdict.NO_MATCH
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("tag", ["", "8100 0000", "8100 0000 88a8 0000"])
+@pytest.mark.parametrize("size", [3_500, 3_501, 9_000, 65_400])
+def test_jumbo_frames(host: TrialHost, family: int, tag: str, size: int) -> None:
+    """They are judged by their headers, which is where programs look."""
+    packet = (
+        TCP if family == 4 else replace(TCP, source=ip_address("2001:db8::7"), destination=ip_address("2001:db8::1"))
+    )
+    frame = bytearray(build_frame(packet) + bytes(size))
+    position, beside = (16, 0) if family == 4 else (18, 40)
+    frame[position : position + 2] = (len(frame) - 14 - beside).to_bytes(2, "big")
+    frame[12:12] = bytes.fromhex(tag)
+    for direction in Direction:
+        found = host.judge(bytes(frame), direction=direction)
+        assert str(found.rule) == f"default/web/{direction.value.lower()}[0]"
+    assert host.judge(bytes(frame[:-1])).reason == "DROP_SHORT_IP"
+    assert str(host.judge(bytes([*frame, 0])).rule) == "default/web/ingress[0]"
 
 
 def test_later_fragments_wait_for_the_datagram(host: TrialHost) -> None:

@@ -57,9 +57,8 @@ class _Aim:
 class Questions:
     """Packets aimed at the rules of a scenario, and some at nothing.
 
-    They leave out what has no agreed meaning: ICMP over IPv6 and ICMPv6 over IPv4, and IPv6 packets whose "protocol"
-    is an extension header. And what does not exist: a packet that connection tracking finds invalid, or a fragment,
-    after DNAT.
+    They leave out what does not exist: IPv6 packets whose "protocol" is an extension header; a packet that connection
+    tracking finds invalid, or a fragment, after DNAT.
 
     Args:
         resources: what the packets are about.
@@ -200,8 +199,9 @@ def _protocols(rule: Rule, family: int) -> list[int]:
     """The rule's protocol more often than all others."""
     given = [protocol.number for protocol in (rule.protocol, rule.notProtocol) if protocol]
     own = [rule.protocol.number] * 20 if rule.protocol else []
-    others = [6, 17, 132, 136, 47, ICMP, ICMPV6, *(number ^ 1 for number in given)]
-    unwanted = {ICMP, *EXTENSION_HEADERS} if family == 6 else {ICMPV6}
+    own_icmp = ICMPV6 if family == 6 else ICMP
+    others = [6, 17, 132, 136, 47, own_icmp, own_icmp, ICMP, ICMPV6, *(number ^ 1 for number in given)]
+    unwanted = EXTENSION_HEADERS if family == 6 else frozenset[int]()
     return [number for number in (*own, *given, *others) if number not in unwanted]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.manifest.nodes import shorten
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
     from pyxdp.resolver import EffectivePolicy
 
 WILDCARD: Final = "*"
-#: Names for interfaces of endpoints that name none; settings of the node may leave some of them out.
-_NAMES: Final = tuple(f"{stem}{number}" for number in range(300) for stem in ("eth", "test"))
-
-
 _INDEX: Final = 2
+#: Names of interfaces for endpoints that name none. Settings of the node may leave some of them out, but hardly all.
+_STEMS: Final = ("eth", "test", "x")
+_ATTEMPTS: Final = 6
 
 
 class NoEndpointError(Exception):
@@ -83,4 +83,6 @@ class TestedEndpoints:
             return [Interface(endpoint.interfaceName, _INDEX)]
         taken = {it.interfaceName for it in self._resources.hostEndpoints if it.node == endpoint.node}
         addresses = () if endpoint.interfaceName else endpoint.expectedIPs
-        return [Interface(name, _INDEX, addresses) for name in _NAMES if name not in taken]
+        names = (f"{stem}{number}" for number in count() for stem in _STEMS)
+        free = islice((name for name in names if name not in taken), _ATTEMPTS)
+        return [Interface(name, _INDEX, addresses) for name in free]

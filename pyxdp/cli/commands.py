@@ -117,10 +117,11 @@ def cli(context: click.Context) -> None:
     """Enforce Calico host endpoint policy at XDP, and take untracked traffic out of conntrack.
 
     \b
-      pyxdp check policy/          is it right, and which interfaces does it govern?
-      pyxdp apply policy/          make the kernel enforce it
-      pyxdp status                 what is enforced, and what it has matched
-      pyxdp delete                 leave nothing behind
+      pyxdp check policy/               is it right, and which interfaces does it govern?
+      pyxdp test cases.yaml -f policy/  does it do with packets what it should?
+      pyxdp apply policy/               make the kernel enforce it
+      pyxdp status                      what is enforced, and what it has matched
+      pyxdp delete                      leave nothing behind
     """  # noqa: D301 - click's mark for text that is not to be filled
     context.obj = Settings(context.obj)
 

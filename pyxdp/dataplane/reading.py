@@ -29,6 +29,9 @@ S = TypeVar("S", bound=tuple[Any, ...])
 _BUILD: Final = "build-"
 #: Maps without which an object can not be read back.
 _MAPS: Final = {*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS, "control", "slots", "endpoints", "reasons"}
+#: What its programs need besides, and the next object can have anew.
+_REPLACEABLE: Final = {"questions", "early", "handover", "events", "log_rate"}
+_INCOMPLETE: Final = "incomplete-"
 
 
 def read_state(layout: Layout, tables: Mapping[planner.TableSet, Tables], devices: Iterable[Device]) -> planner.State:
@@ -66,12 +69,16 @@ def _objects(layout: Layout) -> dict[int, planner.LoadedObject]:
 
 
 def _object(folder: Path) -> planner.LoadedObject:
-    """One object; without its mark or a map it is what an interrupted apply left, or damaged, and good for nothing."""
+    """One object; without its mark or a map it is what an interrupted apply left, or damaged, and good for nothing.
+
+    One that only lacks what can be replaced is of no known build: the policy in it lives on in another object.
+    """
     marks = [entry.name.removeprefix(_BUILD) for entry in entries(folder) if entry.name.startswith(_BUILD)]
-    if not marks or not {pin.name for pin in entries(folder / "maps")} >= _MAPS:
+    maps = {pin.name for pin in entries(folder / "maps")}
+    if not marks or not maps >= _MAPS:
         return planner.LoadedObject("")
     return planner.LoadedObject(
-        marks[0],
+        marks[0] if maps >= _REPLACEABLE else _INCOMPLETE + marks[0],
         _capacities(folder / "maps"),
         endpoints=frozenset(_complete(folder)),
         answers=_filled(folder / "maps/questions"),

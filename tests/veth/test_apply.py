@@ -414,6 +414,19 @@ def test_damaged_pins_can_be_deleted(host: Host) -> None:
     assert {key: traces(host)[key] for key in NOTHING} == NOTHING
 
 
+@pytest.mark.parametrize("name", ["questions", "early", "handover", "events", "log_rate"])
+def test_a_lost_map_that_holds_no_policy_is_made_again(host: Host, name: str) -> None:
+    wanted = endpoint(host.end.name) + service(6379)
+    host.apply(wanted)
+    (host.bpffs / f"pyxdp/v1/maps/{name}").unlink()
+    assert host.status().drift
+    host.apply(wanted)
+    assert not host.status().drift
+    assert host.can_talk("tcp", 6379)
+    assert host.can_talk("tcp", 22)
+    assert not host.can_talk("tcp", 8081)
+
+
 def test_more_interfaces_than_numbers(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyxdp.dataplane.dataplane._MAX_COUNTERS", 3)
     error = refused(host)

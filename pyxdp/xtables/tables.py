@@ -95,7 +95,7 @@ class Tables:
         return HookSettings(
             allow="Return" if ("-j", "RETURN") in local.get(MARKED, ()) else "Accept",
             deny="Reject" if "REJECT" in _all_words(local) else "Drop",
-            check_invalid="INVALID" in _all_words(mangle),
+            check_invalid="INVALID" in _all_words(mangle) or not mangle,
             mark=mark,
         )
 

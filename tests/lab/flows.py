@@ -1,7 +1,7 @@
 """Attempts to talk over real sockets, many at a time, and what becomes of each.
 
 A test writes a table: this flow is answered, that one meets silence. :func:`observe` starts all of them at once, and
-waits for what should come as long as it takes (two seconds), for what should not come :data:`SILENCE`, once a table.
+waits for what should come as long as it takes (five seconds), for what should not come :data:`SILENCE`, once a table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Transport = Literal["tcp", "udp", "icmp"]
 #: How long nothing has to happen before what has not come counts as not coming, in seconds.
 SILENCE = 0.1
 #: How long is waited for what should come.
-PATIENCE = 2.0
+PATIENCE = 5.0
 
 
 class Outcome(Enum):

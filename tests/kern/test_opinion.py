@@ -11,7 +11,7 @@ from pyxdp.dataplane.code import Code
 from pyxdp.net import Interface
 from tests.kern.conftest import ALLOWED, DENIED, FAILSAFE, INTERFACE, POLICY, image_of
 from tests.kern.early import HOST_POLICY, with_early
-from tests.kern.frames import IPV4, IPV6, TCP, UDP, ethernet, ipv4, ipv6, tcp, udp
+from tests.kern.frames import HOST, IPV4, IPV6, TCP, UDP, ethernet, ipv4, ipv6, tcp, udp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,9 @@ def test_what_passes_is_counted_as_ever(parent: Bench, port: int, reason: Reason
 def test_nothing_is_dropped_early(kernel: None, netns: Callable[[], Namespace]) -> None:
     """Neither is what belongs to nobody knows whom."""
     frame = ethernet(IPV4, ipv4(TCP, tcp(9999)))
-    with with_early(Code.shipped(0)) as bench, netns().entered():
+    host = netns()
+    host.run("ip", "addr", "add", HOST[4], "dev", "lo")
+    with with_early(Code.shipped(0)) as bench, host.entered():
         bench.fill(image_of(HOST_POLICY))
         assert bench.xdp(frame).is_drop(Reason.DROP_EARLY)
         bench.fill(image_of(HOST_POLICY, *WITH_VLAN))

@@ -41,7 +41,7 @@ struct {
 /*
  * Entry 0: pyxdp_answer, which answers the questions of all socket filters of this object. Writer: user space, before the first rule that
  * asks. The kernel empties a program array when nothing holds it any more, neither pin nor descriptor: rules must go before
- * it. A miss: rules that deny match, others do not.
+ * it. A miss: rules of mangle and filter that deny match, others do not.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);

@@ -32,8 +32,11 @@ static __always_inline int ask(struct __sk_buff *skb, enum pyxdp_class class, en
 	skb->cb[QUESTION_PLACE] = place_of(pyxdp_endpoint_number, class, direction);
 	skb->cb[QUESTION_ASKED] = asked;
 	bpf_tail_call(skb, &pyxdp_questions, 0);
-	/* Nobody answers: closed, not open. */
-	return (asked & ASKED_VERDICT) == PYXDP_VERDICT_DENY;
+	/*
+	 * Nobody answers: closed, not open. But not for untracked policy, which is asked ahead of connection tracking: connections that
+	 * netfilter knows, whoever repairs this among them, would end with it. What is new meets the classes behind.
+	 */
+	return (asked & ASKED_VERDICT) == PYXDP_VERDICT_DENY && class != PYXDP_CLASS_UNTRACKED;
 }
 
 #endif

@@ -15,6 +15,7 @@ import pytest
 
 from pyxdp.bpf import Map, Object
 from pyxdp.dataplane import Dataplane
+from pyxdp.dataplane.bpffs import remove_tree
 from pyxdp.errors import (
     AttachError,
     BusyError,
@@ -26,12 +27,14 @@ from pyxdp.errors import (
 )
 from tests.lab.mounts import mount, unmount
 from tests.lab.network import connect
-from tests.veth.host import NODE, Host, endpoint, network_set, service, untracked
+from tests.lab.waiting import wait_until
+from tests.veth.host import NODE, Host, endpoint, network_set, open_endpoint, opened, service, untracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pyxdp.xtables import Variant
     from tests.lab.network import Interface, Namespace
 
 
@@ -412,6 +415,28 @@ def test_damaged_pins_can_be_deleted(host: Host) -> None:
     assert "pyxdp delete" in error.hint
     host.delete()
     assert {key: traces(host)[key] for key in NOTHING} == NOTHING
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_known_connections_outlive_the_pins(host: Host, variant: Variant) -> None:
+    """Somebody removes the pins, or unmounts the bpffs: nothing new is let in, but who is logged in can repair it."""
+    host.variant = variant
+    host.apply(open_endpoint(host.end.name))
+    with host.serving("tcp", 22) as server:
+        with host.peer.namespace.entered():
+            client = opened("tcp", host.peer.ipv4)
+        client.connect((host.end.ipv4, 22))
+        connection, _ = server.accept()
+        with client, connection:
+            connection.settimeout(5)
+            remove_tree(host.bpffs / "pyxdp")
+            wait_until(lambda: not host.can_talk("tcp", 2022))
+            client.send(b"still here")
+            assert connection.recv(16) == b"still here"
+            host.apply(open_endpoint(host.end.name))
+            assert host.can_talk("tcp", 2022)
+            client.send(b"as before")
+            assert connection.recv(16) == b"as before"
 
 
 @pytest.mark.parametrize("name", ["questions", "early", "handover", "events", "log_rate"])

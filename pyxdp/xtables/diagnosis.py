@@ -12,8 +12,10 @@ _HINTS: Final = (
     (r"xtables lock", "another iptables command is running; try again, or see who holds /run/xtables.lock"),
     (r"Permission denied|you must be root", "run as root (CAP_NET_ADMIN)"),
     (r"unknown option.*(object-pinned|wait)", "iptables 1.6.2 or newer is needed"),
-    (r"Couldn't load match .bpf|Could not load match .bpf", "this iptables has no bpf match: install a full build"),
-    (r"Couldn't load target .CT|Could not load target .CT", "this iptables has no CT target: install a full build"),
+    (
+        r"(Couldn't|Could not) load (match|target) .(bpf|conntrack|mark|CT|MARK|REJECT)",
+        "this iptables lacks one of the matches bpf, conntrack, mark or the targets CT, MARK, REJECT: install a full build",
+    ),
     (
         r"failed to get bpf object",
         "iptables can not see the pinned programs: it must run where the bpffs is mounted, with CAP_BPF",
@@ -21,7 +23,8 @@ _HINTS: Final = (
     (r"incompatible, use 'nft' tool", "a table was changed with nft in a way that iptables can not express"),
     (
         r"[Mm]issing kernel module|by that name|does not exist|No such file|Protocol not supported|[Uu]nknown error",
-        "the kernel needs xt_bpf, xt_CT, nf_conntrack and a raw table (iptable_raw, ip6table_raw or nft_compat)",
+        "the kernel needs xt_bpf, xt_conntrack, xt_mark, xt_CT and the tables raw, mangle and filter (iptable_raw, "
+        "ip6table_raw and so on, or nft_compat)",
     ),
 )
 

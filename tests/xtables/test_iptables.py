@@ -200,8 +200,8 @@ def fake_command(path: Path, script: str) -> None:
     ("stderr", "hint"),
     [
         ("iptables-restore: unrecognized option '--object-pinned'\nunknown option \"--object-pinned\"", "1.6.2"),
-        ("iptables-restore v1.8: Couldn't load match `bpf':No such file or directory", "bpf match"),
-        ("iptables-restore v1.8: Couldn't load target `CT':No such file or directory", "CT target"),
+        ("iptables-restore v1.8: Couldn't load match `bpf':No such file or directory", "lacks one of the matches bpf"),
+        ("iptables-restore v1.8: Couldn't load target `CT':No such file or directory", "targets CT"),
         ("iptables-restore: line 8 failed: No chain/target/match by that name.", "xt_bpf"),
         ("Another app is currently holding the xtables lock. Perhaps you want to use the -w option?", "xtables.lock"),
         ("iptables v1.8.9 (nf_tables): Could not fetch rule set: Permission denied (you must be root)", "root"),

@@ -14,7 +14,7 @@ _HINTS: Final = (
     (r"unknown option.*(object-pinned|wait)", "iptables 1.6.2 or newer is needed"),
     (
         r"(Couldn't|Could not) load (match|target) .(bpf|conntrack|mark|CT|MARK|REJECT)",
-        "this iptables lacks one of the matches bpf, conntrack, mark or the targets CT, MARK, REJECT: install a full build",
+        "this iptables lacks one of the matches bpf, conntrack, mark or the targets CT, MARK, REJECT; a full build has them",
     ),
     (
         r"failed to get bpf object",
@@ -23,8 +23,7 @@ _HINTS: Final = (
     (r"incompatible, use 'nft' tool", "a table was changed with nft in a way that iptables can not express"),
     (
         r"[Mm]issing kernel module|by that name|does not exist|No such file|Protocol not supported|[Uu]nknown error",
-        "the kernel needs xt_bpf, xt_conntrack, xt_mark, xt_CT and the tables raw, mangle and filter (iptable_raw, "
-        "ip6table_raw and so on, or nft_compat)",
+        "the kernel needs xt_bpf, xt_conntrack, xt_mark, xt_CT and three tables (iptable_raw and so on, or nft_compat)",
     ),
 )
 

@@ -14,7 +14,7 @@ _HINTS: Final = (
     (r"unknown option.*(object-pinned|wait)", "iptables 1.6.2 or newer is needed"),
     (
         r"(Couldn't|Could not) load (match|target) .(bpf|conntrack|mark|CT|MARK|REJECT)",
-        "this iptables lacks one of the matches bpf, conntrack, mark or the targets CT, MARK, REJECT; a full build has them",
+        "this iptables lacks one of the matches bpf, conntrack, mark or the targets CT, MARK, REJECT: get a full build",
     ),
     (
         r"failed to get bpf object",

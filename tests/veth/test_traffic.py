@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from pyxdp.xtables import Variant
+from tests.lab import packets
 from tests.lab.waiting import wait_until
 from tests.veth.host import (
     SILENCE,
@@ -235,3 +236,22 @@ def test_counters_follow_the_rule_through_changes(host: Host) -> None:
     host.apply(endpoint(host.end.name) + service(6379))
     host.apply(endpoint(host.end.name) + service(7000, "Deny"))
     assert [it.packets for it in host.status().rules if it.policy == "deny-7000"] == [0, 0, 0, 0]
+
+
+def test_an_error_about_an_untracked_flow_needs_untracked_policy(host: Host) -> None:
+    """Conntrack finds it invalid; normal policy that allows everything does not help path MTU discovery."""
+    flow = (host.end.ipv4, 6379), (host.peer.ipv4, 40000)
+    quoted = packets.ip(host.end.ipv4, host.peer.ipv4, packets.TCP, packets.tcp(*flow, packets.ACK))
+    error = packets.icmp_error(3, 4, 1200, quoted)
+    needed = packets.ip(host.peer.ipv4, host.end.ipv4, packets.ICMP, error)
+
+    host.apply(open_endpoint(host.end.name) + service(6379))
+    packets.send(host.peer, host.end, needed)
+    wait_until(lambda: host.reason("DROP_INVALID") == 1)
+
+    errors = [{"action": "Allow", "protocol": "ICMP", "icmp": {"type": 3, "code": 4}}]
+    host.apply(open_endpoint(host.end.name) + service(6379) + untracked("errors", ingress=errors, egress=[]))
+    before = host.reason("UNTRACKED")
+    packets.send(host.peer, host.end, needed)
+    wait_until(lambda: host.reason("UNTRACKED") == before + 1)
+    assert host.reason("DROP_INVALID") == 1

@@ -13,6 +13,7 @@ from pyxdp.resolver import resolve
 
 if TYPE_CHECKING:
     from pyxdp.model import HostEndpoint, Resources
+    from pyxdp.net import Address
     from pyxdp.resolver import EffectivePolicy
 
 WILDCARD: Final = "*"
@@ -82,7 +83,16 @@ class TestedEndpoints:
         if endpoint.interfaceName not in ("", WILDCARD):
             return [Interface(endpoint.interfaceName, _INDEX)]
         taken = {it.interfaceName for it in self._resources.hostEndpoints if it.node == endpoint.node}
-        addresses = () if endpoint.interfaceName else endpoint.expectedIPs
         names = (f"{stem}{number}" for number in count() for stem in _STEMS)
-        free = islice((name for name in names if name not in taken), _ATTEMPTS)
-        return [Interface(name, _INDEX, addresses) for name in free]
+        free = list(islice((name for name in names if name not in taken), _ATTEMPTS))
+        return [Interface(name, _INDEX, addresses) for addresses in _addresses(endpoint) for name in free]
+
+
+def _addresses(endpoint: HostEndpoint) -> list[tuple[Address, ...]]:
+    """Return addresses of an interface that an endpoint without its name finds, each as good as the other.
+
+    All that it expects, or else one: another endpoint, which has the smaller name, may expect some of them too.
+    """
+    if endpoint.interfaceName:
+        return [()]
+    return [endpoint.expectedIPs, *((address,) for address in endpoint.expectedIPs)]

@@ -218,6 +218,18 @@ def test_endpoints_that_can_not_be_tested(tmp_path: FilePath, endpoint: str, pro
     assert problems[0].startswith(f"1:30: case it: $.cases[0].endpoint: {problem.rstrip('*')}")
 
 
+def test_an_endpoint_governs_by_an_address_that_is_not_also_that_of_a_smaller_name(tmp_path: FilePath) -> None:
+    host = "{{apiVersion: projectcalico.org/v3, kind: HostEndpoint, metadata: {{name: {}}}, spec: {{node: n, {}}}}}"
+    texts = [host.format("a", "expectedIPs: [10.0.0.1]"), host.format("b", "expectedIPs: [10.0.0.1, 10.0.0.2]")]
+    texts.append(host.format("c", "expectedIPs: [10.0.0.2]"))
+    file = tmp_path / "cases.yaml"
+    file.write_text("cases: [{name: it, endpoint: b, packet: {protocol: TCP}, expect: deny}]")
+    assert len(read_cases([file], loads("\n---\n".join(texts)).resources).cases) == 1
+    file.write_text("cases: [{name: it, endpoint: c, packet: {protocol: TCP}, expect: deny}]")
+    (problem,) = read_cases([file], loads("\n---\n".join(texts)).resources).problems
+    assert "HostEndpoint `c` governs no interface: b governs " in str(problem)
+
+
 def test_without_a_policy_endpoints_are_not_looked_up(tmp_path: FilePath) -> None:
     cases, problems = read(tmp_path, "cases: [{name: it, endpoint: zzz, packet: {}}]", known=False)
     assert cases == ()

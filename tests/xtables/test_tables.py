@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pyxdp.errors import XtablesError
@@ -82,6 +83,7 @@ def read(tables: Rulebook) -> Tables:
     return parse(saved(tables))
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.dictionaries(NAMES, st.integers(0, 255).map(lambda n: f"{PINS}/{n}"), max_size=5, min_size=1),
     st.sampled_from(SETTINGS),
@@ -97,6 +99,7 @@ def test_what_is_written_is_what_is_read(programs: dict[str, str], settings: Hoo
         assert tables.settings == (settings if any(not name.endswith("+") for name in programs) else tables.settings)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.sets(st.sampled_from(["eth0", "eth1", "cali+"]), min_size=1), min_size=1, max_size=4))
 def test_any_set_of_interfaces_follows_any_other(history: list[set[str]]) -> None:
     tables = others()

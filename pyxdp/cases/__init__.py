@@ -6,6 +6,7 @@
 ``endpoints``  an interface for each host endpoint, made up for it
 ``programs``   the real programs as judges
 ``evaluating`` the evaluator as a judge, in the ``words`` of the programs
+``origins``    where rules are written
 ``running``    all of them together
 """
 

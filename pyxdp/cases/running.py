@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pyxdp.cases.endpoints import NoEndpointError, TestedEndpoints
 from pyxdp.cases.evaluating import Evaluators
+from pyxdp.cases.origins import Origins
 from pyxdp.cases.values import CaseResult
 from pyxdp.errors import ManifestError, OperatorError, Problem
 from pyxdp.trial import Stage, Verdict
@@ -47,10 +48,11 @@ def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice)
             judges["programs"] = stack.enter_context(_programs(endpoints))
         if engine != "programs":
             judges["evaluator"] = Evaluators(resources, endpoints)
+        origins = {name: Origins(endpoint) for name, endpoint in endpoints.items()}
         for case in cases:
-            yield CaseResult(
-                case=case, judgements={name: _settled(judge.judge(case), case) for name, judge in judges.items()}
-            )
+            judgements = {name: _settled(judge.judge(case), case) for name, judge in judges.items()}
+            places = {name: origins[case.endpoint].of(it.rule) for name, it in judgements.items()}
+            yield CaseResult(case=case, judgements=judgements, origins=places)
 
 
 def _programs(endpoints: Mapping[str, TestedEndpoint]) -> Programs:

@@ -57,10 +57,12 @@ class CaseResult:
     Attributes:
         case: which one.
         judgements: what each engine says, the programs first.
+        origins: where the rules by which they say so are written; empty for what is written nowhere.
     """
 
     case: Case
     judgements: Mapping[Engine, Judgement]
+    origins: Mapping[Engine, Origin] = field(default_factory=dict)
 
     @property
     def judgement(self) -> Judgement:
@@ -77,13 +79,26 @@ class CaseResult:
         """What is not as it should be, in a sentence; empty when the case passed."""
         answers = {(it.verdict, it.untracked) for it in self.judgements.values()}
         if len(answers) > 1:
-            said = "; ".join(f"{engine}: {describe(it)}" for engine, it in self.judgements.items())
+            said = "; ".join(f"{engine}: {self._described(engine)}" for engine in self.judgements)
             return f"expected {self._expected}, and the engines disagree: {said}"
         wrong = self.judgement.verdict is not self.case.expect or self.case.untracked not in (
             None,
             self.judgement.untracked,
         )
-        return f"expected {self._expected}, got {describe(self.judgement)}" if wrong else ""
+        return f"expected {self._expected}, got {self.outcome}" if wrong else ""
+
+    @property
+    def outcome(self) -> str:
+        """What became of the packet, by which rule, and where that is written."""
+        return self._described(next(iter(self.judgements)))
+
+    @property
+    def origin(self) -> Origin:
+        """Where the rule of :attr:`judgement` is written; empty if it is written nowhere."""
+        return self.origins.get(next(iter(self.judgements)), Origin())
+
+    def _described(self, engine: Engine) -> str:
+        return describe(self.judgements[engine], self.origins.get(engine))
 
     @property
     def _expected(self) -> str:
@@ -91,10 +106,16 @@ class CaseResult:
         return case.expect.value if case.untracked is None else f"{case.expect.value} {_IN_WORDS[case.untracked]}"
 
 
-def describe(judgement: Judgement) -> str:
-    """Say what became of a packet, and who decided: ``deny by default/redis/ingress[1] (untracked, DROP_POLICY)``."""
+def describe(judgement: Judgement, origin: Origin | None = None) -> str:
+    """Say what became of a packet, and who decided: ``deny by default/web/ingress[1] at web.yaml:30 (normal, ...)``.
+
+    Args:
+        judgement: what became of it.
+        origin: where the rule that decided is written, if that is known.
+    """
     verdict = f"{judgement.verdict.value}{' untracked' * judgement.untracked}"
-    by = f" by {judgement.rule}" if judgement.rule else ""
+    place = f" at {origin}" if origin and origin.line else ""
+    by = f" by {judgement.rule}{place}" if judgement.rule else ""
     policy_class = "" if judgement.reason in _BY_CONNECTION else judgement.policy_class.value
     where = ", ".join(part for part in (policy_class, judgement.reason) if part)
     return f"{verdict}{by} ({where})" if where else f"{verdict}{by}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import pyxdp
-from pyxdp.cases import describe, read_cases
+from pyxdp.cases import read_cases
 from pyxdp.cli import junit as report
 from pyxdp.cli.commands import FILES
 from pyxdp.cli.commands import command as make_command
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
     from pyxdp.manifest import Manifest
+    from pyxdp.model import Origin
     from pyxdp.trial import Judgement, RuleName
 
 _EXIT_CODES: Final = """\b
@@ -150,7 +151,7 @@ def _tell(output: Output, results: list[CaseResult], *, verbose: bool) -> None:
         if not result.passed:
             output.line(f"{click.style('FAILED', fg='red', bold=True)} {title}: {result.failure}")
         elif verbose:
-            output.line(f"{click.style('passed', fg='green')} {title}: {describe(result.judgement)}")
+            output.line(f"{click.style('passed', fg='green')} {title}: {result.outcome}")
     failed = sum(not result.passed for result in results)
     output.line(f"{plural(len(results), 'case')}: {len(results) - failed:,} passed, {failed:,} failed")
 
@@ -180,12 +181,12 @@ def _case_json(result: CaseResult) -> dict[str, Any]:
         "expect_untracked": case.untracked,
         "passed": result.passed,
         "failure": result.failure,
-        **_judgement_json(result.judgement),
-        "engines": {name: _judgement_json(it) for name, it in result.judgements.items()},
+        **_judgement_json(result.judgement, result.origin),
+        "engines": {name: _judgement_json(it, result.origins[name]) for name, it in result.judgements.items()},
     }
 
 
-def _judgement_json(judgement: Judgement) -> dict[str, Any]:
+def _judgement_json(judgement: Judgement, origin: Origin) -> dict[str, Any]:
     rule = judgement.rule
     return {
         "verdict": judgement.verdict.value,
@@ -197,6 +198,8 @@ def _judgement_json(judgement: Judgement) -> dict[str, Any]:
         "rule": rule.number if rule else None,
         "rule_direction": rule.direction if rule else "",
         "action": rule.action if rule else "",
+        "rule_file": origin.file,
+        "rule_line": origin.line,
         "reason": judgement.reason,
         "hook": judgement.hook,
         "logs": [_rule_json(log) for log in judgement.logs],

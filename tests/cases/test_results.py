@@ -47,6 +47,12 @@ def test_words(judgement: Judgement, words: str) -> None:
     assert describe(judgement) == words
 
 
+def test_words_with_a_place() -> None:
+    assert describe(DENIED, Origin("web.yaml", 30)) == (
+        "deny by default/web/ingress[2] at web.yaml:30 (normal, DROP_POLICY)"
+    )
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [

@@ -23,6 +23,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 AS_NOBODY = ("setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
 ALLOWED = "{name: Redis, endpoint: hep, packet: {protocol: TCP, dport: 6379}, expect: allow, untracked: true}"
 DENIED = "{name: web, endpoint: hep, packet: {protocol: TCP, dport: 80}, expect: deny}"
+MEMBERS = ("verdict", "untracked", "tier", "policy", "rule", "rule_file", "rule_line", "reason", "hook")
 WRONG = "{name: wrong, endpoint: hep, packet: {protocol: TCP, dport: 80}, expect: allow}"
 
 
@@ -58,7 +59,8 @@ def test_a_case_fails(folder: Path) -> None:
     done = run(folder, write(folder, ALLOWED, WRONG), "-f", "policy.yaml")
     assert done.returncode == 1
     assert done.stdout == (
-        "FAILED cases.yaml:3: wrong: expected allow, got deny by HostEndpoint/hep (normal, DROP_POLICY)\n"
+        "FAILED cases.yaml:3: wrong: expected allow, "
+        "got deny by HostEndpoint/hep at policy.yaml:3 (normal, DROP_POLICY)\n"
         "2 cases: 1 passed, 1 failed\n"
     )
 
@@ -67,14 +69,15 @@ def test_a_case_fails(folder: Path) -> None:
 def test_expected_to_stay_in_conntrack(folder: Path) -> None:
     done = run(folder, write(folder, ALLOWED.replace("true", "false")), "-f", "policy.yaml")
     assert done.returncode == 1
-    assert "expected allow tracked, got allow untracked by default/redis/ingress[0]" in done.stdout
+    assert "expected allow tracked, got allow untracked by default/redis/ingress[0] at policy.yaml:9" in done.stdout
 
 
 @pytest.mark.usefixtures("kernel")
 def test_verbose(folder: Path) -> None:
     done = run(folder, write(folder, ALLOWED), "-f", "policy.yaml", "-v")
     assert done.stdout.splitlines()[0] == (
-        "passed cases.yaml:2: Redis: allow untracked by default/redis/ingress[0] (untracked, PASS_ALLOWED)"
+        "passed cases.yaml:2: Redis: allow untracked by default/redis/ingress[0] at policy.yaml:9 "
+        "(untracked, PASS_ALLOWED)"
     )
 
 
@@ -91,12 +94,14 @@ def test_json(folder: Path) -> None:
     assert (found["passed"], found["failed"], found["engine"]) == (1, 1, "both")
     first, second = found["cases"]
     assert first["passed"]
-    assert {name: first[name] for name in ("verdict", "untracked", "tier", "policy", "rule", "reason", "hook")} == {
+    assert {name: first[name] for name in MEMBERS} == {
         "verdict": "allow",
         "untracked": True,
         "tier": "default",
         "policy": "redis",
         "rule": 0,
+        "rule_file": "policy.yaml",
+        "rule_line": 9,
         "reason": "PASS_ALLOWED",
         "hook": "raw PREROUTING",
     }

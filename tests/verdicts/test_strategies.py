@@ -160,6 +160,14 @@ def test_what_is_staged_or_of_workloads_does_not_matter(thrown: Round) -> None:
 
 @LARGE
 @given(rounds(most=8))
+def test_an_evaluator_says_the_same_of_the_hundredth_packet_as_of_the_first(thrown: Round) -> None:
+    ask = judge(thrown.scenario.resources)
+    for question in [*thrown.questions, *thrown.questions]:
+        assert ask(question) == judge(thrown.scenario.resources)(question)
+
+
+@LARGE
+@given(rounds(most=8))
 def test_a_rule_that_did_not_match_may_be_left_out(thrown: Round) -> None:
     for question, answer in judge_all(thrown):
         silent = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from sys import byteorder
 from typing import TYPE_CHECKING, Final
@@ -51,25 +51,31 @@ class Programs:
         """
         with ExitStack() as stack, ThreadPoolExecutor(os.cpu_count()) as threads:
             maps = self._maps(operation.object, stack)
-
-            def begin(names: Iterable[str], endpoint: int = 0) -> Future[Object]:
-                return threads.submit(lambda: stack.enter_context(self._main(names, maps, endpoint)))
-
-            answer = begin([_ANSWER]) if operation.answer else None
-            loading = [
-                (self._layout.programs(planner.Instance(operation.object, it.number)), names, begin(names, it.number))
+            answer = (
+                threads.submit(lambda: stack.enter_context(self._main([_ANSWER], maps, 0)))
+                if operation.answer
+                else None
+            )
+            loads = [
+                (names, it.number, self._layout.programs(planner.Instance(operation.object, it.number)))
                 for it in operation.endpoints.values()
                 for names in ([FILTERS] if it.pattern else [["xdp"], FILTERS])
             ]
-            for folder in dict.fromkeys(folder for folder, *_ in loading):
+            for folder in dict.fromkeys(folder for *_, folder in loads):
                 self._make_room(folder, attempt)
-            for at, (folder, names, loaded) in enumerate(loading):
-                attempt.advance(at / len(loading))
-                for name in names:
-                    _program(loaded.result(), name).pin(folder / name)
+            pinned = [threads.submit(self._load_one, names, maps, number, folder) for names, number, folder in loads]
+            for at, it in enumerate(pinned):
+                attempt.advance(at / len(pinned))
+                it.result()
             if answer:
                 program = _program(answer.result(), _ANSWER)
                 self._put(program, *self._answer(operation.object), attempt)
+
+    def _load_one(self, names: Iterable[str], maps: Mapping[str, Map], endpoint: int, folder: Path) -> None:
+        """Load, pin and close: many processes may have no more than a thousand files open, and an endpoint is sixty."""
+        with self._main(names, maps, endpoint) as loaded:
+            for name in names:
+                _program(loaded, name).pin(folder / name)
 
     def fill_early(self, operation: planner.FillEarly, attempt: Attempt) -> None:
         """Let XDP find the program for early drop, meanwhile; if the kernel refuses it, leave a mark that says so."""

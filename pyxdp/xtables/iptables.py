@@ -10,6 +10,7 @@ Every change of a family is one ``iptables-restore``, of each table the kernel t
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 from contextlib import suppress
@@ -140,21 +141,34 @@ class Iptables:
 
     def _run(self, command: list[str], text: str = "") -> str:
         try:
-            done = subprocess.run(  # noqa: S603 - absolute path, no shell, arguments of our own
-                command,
-                input=text,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_TIMEOUT_S,
-                env={**os.environ, "LC_ALL": "C"},
-            )
+            code, output, errors = _communicate(command, text)
         except (OSError, subprocess.TimeoutExpired) as error:
             message = f"{Path(command[0]).name}: {error}"
             raise XtablesError(message) from error
-        if done.returncode:
-            raise diagnose(Path(command[0]).name, done.stderr, text)
-        return done.stdout
+        if code:
+            raise diagnose(Path(command[0]).name, errors, text)
+        return output
+
+
+def _communicate(command: list[str], text: str) -> tuple[int, str, str]:
+    """Run a command; return its exit code and what it printed.
+
+    It opens a descriptor for each rule that runs a program, and closes none: with the thousand that is the usual limit,
+    forty interfaces would be too many. The limit is raised while it still waits for its input.
+    """
+    pipe, environment = subprocess.PIPE, {**os.environ, "LC_ALL": "C"}
+    with subprocess.Popen(  # noqa: S603 - absolute path, no shell, arguments of our own
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
+    ) as running:
+        try:
+            with suppress(OSError):  # it has ended already, or a sandbox forbids it
+                most = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)[1]
+                resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (most, most))
+            output, errors = running.communicate(text, timeout=_TIMEOUT_S)
+        except BaseException:
+            running.kill()
+            raise
+    return running.returncode, output, errors
 
 
 def _default_variant() -> Variant:

@@ -6,9 +6,11 @@ import errno
 import fcntl
 import os
 import re
+import resource
 import threading
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +34,6 @@ from tests.veth.host import NODE, Host, endpoint, network_set, open_endpoint, op
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pyxdp.xtables import Variant
     from tests.lab.network import Interface, Namespace
@@ -157,6 +158,21 @@ def test_all_interfaces_of_a_wildcard(host: Host, netns: Callable[[], Namespace]
     assert {it.interface for it in report.attachments} == {host.end.name}
     assert two.can_talk("tcp", 7000)
     assert not host.can_talk("tcp", 7000)
+
+
+def test_more_interfaces_than_open_files(host: Host, netns: Callable[[], Namespace]) -> None:
+    """Most processes may have 1024 files open, and iptables-restore opens one for each rule that runs a program."""
+    others = [connect(host.space, netns(), subnet)[0] for subnet in range(1, 16)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened_already = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened_already + 240, hard))
+    try:
+        report = host.apply(endpoint("*") + service(6379))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {it.name for it in (host.end, *others)} <= {it.interface for it in report.attachments}
+    assert host.can_talk("tcp", 6379)
+    assert not host.can_talk("tcp", 8081)
 
 
 def test_an_interface_found_by_expected_ips(host: Host) -> None:

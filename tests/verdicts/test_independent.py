@@ -17,7 +17,7 @@ STEMS = sorted(it.name.removesuffix(".policy.yaml") for it in FOLDER.glob("*.pol
 
 def test_every_policy_has_its_cases() -> None:
     assert STEMS
-    assert STEMS == sorted(it.name.removesuffix(".cases.yaml") for it in FOLDER.glob("*.cases.yaml"))
+    assert sorted(it.name.removesuffix(".cases.yaml") for it in FOLDER.glob("*.cases.yaml")) == STEMS
 
 
 @pytest.mark.usefixtures("kernel")

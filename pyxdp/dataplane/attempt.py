@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pyxdp.errors import PyxdpError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
@@ -46,7 +44,7 @@ class WayBack:
         for undo in reversed(self._undos or []):
             try:
                 undo()
-            except PyxdpError as error:  # noqa: PERF203 - each one by itself
+            except Exception as error:  # noqa: BLE001, PERF203 - each one by itself, whatever it is
                 _LOG.warning("while going back: %s", error)
 
 
@@ -77,9 +75,9 @@ class Meanwhile:
             it.result()
 
     def abandon(self) -> None:
-        """Wait for all that has begun, to undo it; whether it failed does not matter any more."""
+        """Wait for all that has begun, to undo it; whether it failed, and how, does not matter any more."""
         for it in self._begun:
-            with suppress(PyxdpError):
+            with suppress(Exception):
                 it.result()
 
 

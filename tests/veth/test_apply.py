@@ -47,6 +47,11 @@ def traces(host: Host) -> dict[str, object]:
     return {"rules": rules, "net": host.space.attached_xdp(), "pins": pins}
 
 
+def fail(error: Exception, *_: object) -> None:
+    """To be called instead of something that then fails."""
+    raise error
+
+
 NOTHING: dict[str, object] = {"rules": [], "pins": []}
 
 
@@ -453,6 +458,16 @@ def test_known_connections_outlive_the_pins(host: Host, variant: Variant) -> Non
             assert host.can_talk("tcp", 2022)
             client.send(b"as before")
             assert connection.recv(16) == b"as before"
+
+
+def test_everything_is_set_back_when_two_things_fail_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them in the thread that loads early drop, by an error that nobody thought of."""
+    with monkeypatch.context() as patch:
+        patch.setattr("pyxdp.dataplane.programs.Programs._load_early", partial(fail, OSError(errno.EMFILE, "")))
+        patch.setattr("pyxdp.dataplane.objects.Objects.point_maps", partial(fail, XtablesError("for the test")))
+        with pytest.raises(XtablesError, match="for the test"):
+            host.apply(endpoint(host.end.name) + service(6379))
+    assert {key: traces(host)[key] for key in NOTHING} == NOTHING
 
 
 @pytest.mark.parametrize("name", ["questions", "early", "handover", "events", "log_rate"])

@@ -159,7 +159,7 @@ def test_what_is_staged_or_of_workloads_does_not_matter(thrown: Round) -> None:
 
 
 @LARGE
-@given(rounds(most=8))
+@given(rounds(least=2, most=4))
 def test_an_evaluator_says_the_same_of_the_hundredth_packet_as_of_the_first(thrown: Round) -> None:
     ask = judge(thrown.scenario.resources)
     for question in [*thrown.questions, *thrown.questions]:

@@ -39,7 +39,7 @@ def write(path: Path, results: Sequence[tuple[CaseResult, float]]) -> None:
     try:
         ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
-        raise OperatorError(f"can not write {path}: {error.strerror}") from error
+        raise OperatorError(f"can not write {path}: {error.strerror}", hint="name another file with --junit") from error
 
 
 def _totals(results: Sequence[tuple[CaseResult, float]]) -> dict[str, str]:

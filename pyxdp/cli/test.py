@@ -17,6 +17,7 @@ from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.output import plural
 from pyxdp.cli.progress import Bar
 from pyxdp.errors import BpfError, ManifestError, OperatorError
+from pyxdp.manifest.nodes import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,6 +40,7 @@ Exit codes:
 _A_CASE_FAILED: Final = 1
 _REFUSED: Final = (errno.EPERM, errno.EACCES)
 _ALONE: Final = "run as root, on Linux 5.12 or newer; --engine evaluator needs neither"
+_LONGEST_NAME: Final = 500
 _FILE: Final = ("-f", "--filename")
 _WITH_VALUE: Final = (*_FILE, "--engine", "--junit")
 
@@ -99,18 +101,20 @@ def command(
     """
     if not cases:
         raise click.UsageError("no cases: name files or folders, or - for standard input")
+    if junit is not None and not junit.parent.is_dir():
+        raise click.UsageError(f"--junit: there is no folder {junit.parent} to write {junit.name} to")
     manifest, found = _read(settings, cases)
     timed = []
     with Bar("judging") as bar:
         for number, (result, seconds) in enumerate(_timed(manifest, found, engine), start=1):
             timed.append((result, seconds))
-            bar.update(number / len(found), result.case.name[:60])
-    if junit is not None:
-        report.write(junit, timed)
+            bar.update(number / len(found), shorten(result.case.name))
     results = [result for result, _ in timed]
     for notice in manifest.notices:
         settings.output.notice(notice)
     _tell(settings.output, results, verbose=verbose)
+    if junit is not None:
+        report.write(junit, timed)
     settings.output.document(_as_json(results, engine, manifest))
     if not all(result.passed for result in results):
         raise click.exceptions.Exit(_A_CASE_FAILED)
@@ -147,7 +151,7 @@ def _timed(manifest: Manifest, cases: tuple[Case, ...], engine: EngineChoice) ->
 
 def _tell(output: Output, results: list[CaseResult], *, verbose: bool) -> None:
     for result in results:
-        title = f"{result.case.origin}: {result.case.name}"
+        title = f"{result.case.origin}: {shorten(result.case.name, _LONGEST_NAME)}"
         if not result.passed:
             output.line(f"{click.style('FAILED', fg='red', bold=True)} {title}: {result.failure}")
         elif verbose:

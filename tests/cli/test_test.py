@@ -130,11 +130,25 @@ def test_junit(folder: Path) -> None:
     assert "expected allow, got deny" in failed[0].attrib["message"]
 
 
-@pytest.mark.usefixtures("kernel")
-def test_junit_that_can_not_be_written(folder: Path) -> None:
+def test_junit_into_a_folder_that_is_not_there(folder: Path) -> None:
     done = run(folder, write(folder, ALLOWED), "-f", "policy.yaml", "--junit", "missing/report.xml")
-    assert done.returncode == 3
-    assert "can not write missing/report.xml: No such file or directory" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--junit: there is no folder missing to write report.xml to" in done.stderr
+
+
+@pytest.mark.usefixtures("kernel")
+def test_results_are_told_also_when_the_report_can_not_be_written(folder: Path) -> None:
+    done = run(folder, write(folder, ALLOWED), "-f", "policy.yaml", "--junit", "/dev/full")
+    assert (done.returncode, done.stdout) == (3, "1 case: 1 passed, 0 failed\n")
+    assert done.stderr == (
+        "error: can not write /dev/full: No space left on device\nhint: name another file with --junit\n"
+    )
+
+
+def test_names_are_one_line_and_can_not_speak_to_terminals(folder: Path) -> None:
+    cases = write(folder, WRONG.replace("wrong", '"a\\e[31m\\nb"'))
+    done = run(folder, cases, "-f", "policy.yaml", "--engine", "evaluator")
+    assert done.stdout.startswith(r"FAILED cases.yaml:2: a\x1b[31m\nb: expected allow, got deny")
 
 
 @pytest.mark.parametrize("engine", ["programs", "both"])

@@ -37,15 +37,16 @@ class WayBack:
         self._undos = None
 
     def go(self) -> None:
-        """Undo everything, the last thing first.
+        """Undo everything, the last thing first, up to what can not be undone: it may need what came before it.
 
-        What can not be undone enforces nothing new; the next apply finds and removes it.
+        Rules that stay where they are go on asking programs, which must not lose their answer. The next apply finds and
+        removes what is left.
         """
-        for undo in reversed(self._undos or []):
-            try:
+        try:
+            for undo in reversed(self._undos or []):
                 undo()
-            except Exception as error:  # noqa: BLE001, PERF203 - each one by itself, whatever it is
-                _LOG.warning("while going back: %s", error)
+        except Exception as error:  # noqa: BLE001 - what the caller raises is the error that led here
+            _LOG.warning("while going back: %s", error)
 
 
 class Meanwhile:

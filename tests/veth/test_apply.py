@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyxdp import planner
 from pyxdp.bpf import Map, Object
 from pyxdp.dataplane import Dataplane
 from pyxdp.dataplane.bpffs import remove_tree
@@ -27,6 +28,7 @@ from pyxdp.errors import (
     UnknownInterfaceError,
     XtablesError,
 )
+from pyxdp.xtables import Iptables
 from tests.lab.mounts import mount, unmount
 from tests.lab.network import connect
 from tests.lab.waiting import wait_until
@@ -35,6 +37,7 @@ from tests.veth.host import NODE, Host, endpoint, network_set, open_endpoint, op
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyxdp.dataplane import Step
     from pyxdp.xtables import Variant
     from tests.lab.network import Interface, Namespace
 
@@ -468,6 +471,31 @@ def test_everything_is_set_back_when_two_things_fail_at_once(host: Host, monkeyp
         with pytest.raises(XtablesError, match="for the test"):
             host.apply(endpoint(host.end.name) + service(6379))
     assert {key: traces(host)[key] for key in NOTHING} == NOTHING
+
+
+def test_rules_that_can_not_be_set_back_keep_their_answer(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Other code is on its way when something fails, and then somebody's iptables holds the lock."""
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "lock"))
+    host.variant = "legacy"
+    wanted = open_endpoint(host.end.name) + service(8081, "Deny")
+    host.apply(wanted)
+    with (tmp_path / "lock").open("w") as lock:
+
+        def interfere(step: Step) -> None:
+            if isinstance(step.operation, planner.PointMaps):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                raise XtablesError("for the test")
+
+        policy, tables = host.resolve(wanted), Iptables("legacy", lock_timeout=1)
+        with host.space.entered(), pytest.raises(XtablesError, match="for the test"):
+            Dataplane(host.bpffs, iptables=tables, log_per_second=7).apply(policy, on_progress=interfere)
+    assert host.can_talk("tcp", 2022)
+    assert not host.can_talk("tcp", 8081)
+    host.apply(wanted)
+    assert not host.status().drift
+    assert host.can_talk("tcp", 2022)
 
 
 @pytest.mark.parametrize("name", ["questions", "early", "handover", "events", "log_rate"])

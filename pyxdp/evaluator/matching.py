@@ -146,9 +146,11 @@ def _leaves_any_port(side: _Side, packet: Packet, membership: Membership) -> boo
         [numbers for port in ports for numbers in _ranges(port, side, packet.protocol, membership)]
         for ports in (side.entity.ports, side.entity.notPorts)
     )
+    # If there is one, so is one at which a wanted range begins or behind which an unwanted one ends.
+    candidates = [*(numbers.first for numbers in wanted), *(numbers.last + 1 for numbers in unwanted)]
     return any(
         any(port in numbers for numbers in wanted) and not any(port in numbers for numbers in unwanted)
-        for port in range(65536)
+        for port in candidates
     )
 
 

@@ -122,7 +122,7 @@ def judge(resources: Resources) -> Callable[[Question], Evaluation]:
 @pytest.fixture(scope="module")
 def sample() -> list[Judged]:
     """Some thousand packets, the same ones each time."""
-    return [one for seed in range(400) for one in judge_all(throw_round(Random(seed), 40))]  # noqa: S311 - repeatable
+    return [one for seed in range(250) for one in judge_all(throw_round(Random(seed), 40))]  # noqa: S311 - repeatable
 
 
 @pytest.mark.parametrize("kind", KINDS)

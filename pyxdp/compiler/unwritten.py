@@ -58,9 +58,10 @@ def _failsafe(failsafe: FailsafePort, direction: Direction, index: int, *, reply
     peer = () if network is None else (AddressSet(f"nets:{network}", (network,)),)
     port = PortMatch((PortRange(failsafe.port, failsafe.port),))
     from_peer = direction is Direction.INGRESS
+    listed = Direction(1 - direction.value) if reply else direction
     content = f"{'reply' if reply else 'request'} {failsafe.protocol}:{network or '*'}:{failsafe.port}"
     return EffectiveRule(
-        id=_id("FelixConfiguration", "failsafe", direction, content, index=index),
+        id=_id("FelixConfiguration", "failsafe", listed, content, index=index),
         action=Action.ALLOW,
         families=frozenset({4, 6}) if network is None else frozenset({network.version}),
         protocol=failsafe.protocol,

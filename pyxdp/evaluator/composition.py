@@ -102,10 +102,9 @@ class Evaluator:
     ) -> ClassResult:
         """Ask one policy class about one packet.
 
-        In the untracked class a later fragment is judged by what is certain without ports and ICMP type. The first
-        rule that might match decides: a Deny that does match denies, an Allow allows (and takes nothing out of
-        tracking), and everything that hangs on ports gives no verdict, because the first fragment decides. A Log rule
-        that only might match logs nothing. A failsafe port that might match gives no verdict either.
+        In the untracked class a later fragment is judged by what is certain without ports and ICMP type: a rule that
+        does match decides, and takes nothing out of tracking. A rule, or failsafe port, that only might match leaves
+        no verdict, because the first fragment decides. A Log rule that only might match logs nothing.
 
         Args:
             packet: the packet; its destination is the one after DNAT.

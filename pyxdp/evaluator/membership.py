@@ -106,6 +106,10 @@ def _network_set_labels(resources: Resources, network_set: NetworkSet) -> dict[s
     namespace = network_set.metadata.namespace
     # Every namespace has its own name as a label, written or not.
     labels = {NAMESPACE_PREFIX + "projectcalico.org/name": namespace}
+    # Where Calico keeps a namespace's labels itself, they are those of a profile.
+    for profile in resources.profiles:
+        if profile.metadata.name == f"kns.{namespace}":
+            labels.update(profile.labelsToApply)
     for candidate in resources.namespaces:
         if candidate.metadata.name == namespace:
             labels.update({NAMESPACE_PREFIX + key: value for key, value in candidate.metadata.labels.items()})

@@ -67,7 +67,7 @@ class Walk:
             if hit is None:
                 if tier.denies:
                     return self.result(Verdict.DENY, Reason.END_OF_TIER, tier=tier.name)
-            elif not hit.certain and hit.rule.action is not Action.ALLOW:
+            elif not hit.certain:
                 return self.result(Verdict.NO_VERDICT, Reason.FRAGMENT, hit.rule)
             elif hit.rule.action is not Action.PASS:
                 return self.result(_VERDICTS[hit.rule.action], Reason.RULE, hit.rule)

@@ -35,6 +35,8 @@ _ENDS: Final = {
     Reason.NO_FORWARD_POLICY: "no policy with applyOnForward selects the host endpoint: forwarded traffic passes",
 }
 
+_HANGS_ON_PORTS: Final = "it could match: a later fragment has no ports, so the first one decides"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -162,7 +164,7 @@ class Passage:
         if hit is not None and hit.rule.action is Action.PASS and hit.rule != self.result.rule:
             return "Pass ends the tier"
         if hit is not None:
-            return _fragment_outcome(self.result.reason) if hit.matched == "maybe" else ""
+            return _HANGS_ON_PORTS if hit.matched == "maybe" else ""
         if self.result.policy_class in _NEVER_DENIES:
             return "no rule matched; this class does not deny at the end of a tier"
         if tier.defaultAction is Action.PASS:
@@ -227,12 +229,6 @@ class Passage:
                 for step in steps
             ),
         )
-
-
-def _fragment_outcome(reason: Reason) -> str:
-    if reason is Reason.FRAGMENT:
-        return "it could match: a later fragment has no ports, so the first one decides"
-    return "it could match: a later fragment has no ports, so it passes, tracked"
 
 
 def _hit(steps: Sequence[Step]) -> Step | None:

@@ -49,7 +49,7 @@ class Peers:
                 for endpoint in resources.hostEndpoints
             ),
             *(_Peer(one.metadata.labels, one.nets) for one in resources.globalNetworkSets),
-            *(_Peer(network_set_labels(one, namespaces), one.nets) for one in resources.networkSets),
+            *(_Peer(network_set_labels(one, namespaces, profiles), one.nets) for one in resources.networkSets),
         ]
         self._by_label: dict[tuple[str, str], list[int]] = defaultdict(list)
         for number, peer in enumerate(self._peers):

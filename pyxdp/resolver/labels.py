@@ -32,13 +32,19 @@ def endpoint_labels(endpoint: HostEndpoint, profiles: Mapping[str, Profile]) -> 
     return labels
 
 
-def network_set_labels(network_set: NetworkSet, namespaces: Mapping[str, Namespace]) -> Mapping[str, str]:
-    """Return a network set's labels with those of its namespace, prefixed; its own win."""
+def network_set_labels(
+    network_set: NetworkSet, namespaces: Mapping[str, Namespace], profiles: Mapping[str, Profile]
+) -> Mapping[str, str]:
+    """Return a network set's labels with those of its namespace, prefixed; its own win.
+
+    A namespace is written as such, or as the profile ``kns.NAME`` that Calico makes of it, with prefixed labels.
+    """
     name = network_set.metadata.namespace
-    inherited = {_NAMESPACE_NAME_LABEL: name}
+    labels = {NAMESPACE_PREFIX + _NAMESPACE_NAME_LABEL: name}
+    if f"kns.{name}" in profiles:
+        labels.update(profiles[f"kns.{name}"].labelsToApply)
     if name in namespaces:
-        inherited.update(namespaces[name].metadata.labels)
-    labels = {NAMESPACE_PREFIX + key: value for key, value in inherited.items()}
+        labels.update({NAMESPACE_PREFIX + key: value for key, value in namespaces[name].metadata.labels.items()})
     labels.update(network_set.metadata.labels)
     labels[NAMESPACE_LABEL] = name
     return labels

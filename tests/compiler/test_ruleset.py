@@ -144,9 +144,9 @@ def test_names_of_identities() -> None:
     failsafe, deny, mirrored, *_ = compiled.identities.values()
     assert (deny.tier, deny.policy, deny.kind, deny.action, deny.rule) == ("t", "p", "GlobalNetworkPolicy", "Deny", 3)
     assert (deny.direction, compiled.identities[deny.identity]) == (0, deny)
-    for one, direction in ((failsafe, 0), (mirrored, 1)):
+    for one in (failsafe, mirrored):
         assert (one.tier, one.policy, one.kind, one.action) == ("", "failsafe", "FelixConfiguration", "Allow")
-        assert one.direction == direction
+        assert one.direction == Direction.INGRESS.value  # of the list that it stands in
 
 
 def test_limit_of_rules() -> None:

@@ -291,18 +291,12 @@ spec: {node: node2, interfaceName: "*"}
     assert explanation.classes[0].stages[0].outcome == "it does not govern this interface in this class"
 
 
-@pytest.mark.parametrize(
-    ("action", "said", "outcome"),
-    [
-        ("Deny", "a later fragment: the first one decides", "so the first one decides"),
-        ("Allow", "default/p ingress[0] Allow", "so it passes, tracked"),
-    ],
-)
-def test_fragments(action: str, said: str, outcome: str) -> None:
+@pytest.mark.parametrize("action", ["Allow", "Deny"])
+def test_fragments(action: str) -> None:
     resources = world(policy(f"action: {action}, protocol: SCTP, destination: {{ports: [80]}}", **UNTRACKED))
     explanation = ask(resources, packet(name="SCTP", later_fragment=True))
-    assert decision(explanation).startswith(said)
-    assert stage(explanation, "tier default").outcome.endswith(outcome)
+    assert decision(explanation).startswith("a later fragment: the first one decides")
+    assert stage(explanation, "tier default").outcome.endswith("so the first one decides")
     assert not explanation.untracked
 
 

@@ -31,7 +31,7 @@ class Reading:
         verdict: allow, deny or no match.
         untracked: it leaves connection tracking.
         rule: what decided, in the words of :class:`pyxdp.trial.RuleName`; empty for nothing.
-        logs: Log rules that it met, in order.
+        logs: Log rules that it met, sorted: the counters do not tell their order.
     """
 
     verdict: trial.Verdict
@@ -79,13 +79,13 @@ class Comparison:
         """
         evaluation = self.evaluate(question)
         judgement = self._host.judge(frame or question.packet, direction=question.direction, context=question.context)
-        rule, logs = judgement.rule, tuple(str(log) for log in judgement.logs)
+        rule, logs = judgement.rule, tuple(sorted(str(log) for log in judgement.logs))
         readings = (
             Reading(
                 _VERDICTS[evaluation.verdict],
                 evaluation.untracked,
                 self._deciding(evaluation, question),
-                tuple(_name(log) for log in evaluation.logs),
+                tuple(sorted(_name(log) for log in evaluation.logs)),
             ),
             Reading(judgement.verdict, judgement.untracked, str(rule) if rule else "", logs),
         )

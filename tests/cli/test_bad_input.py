@@ -113,25 +113,17 @@ def test_a_file_that_can_not_be_read(governed: Machine, name: str) -> None:
     assert governed.traces() == there
 
 
-def test_policy_of_other_classes_is_named(governed: Machine) -> None:
-    text = (
-        endpoint(governed.end.name)
-        + policy("stateful", doNotTrack=False, applyOnForward=False)
-        + policy("before-nat", doNotTrack=False, preDNAT=True, types=["Ingress"], egress=[])
-        + policy("fine")
-    )
+def test_policy_that_can_not_be_known_is_named(governed: Machine) -> None:
+    """Which addresses a service has is not in the manifests."""
+    services = [{"action": "Allow", "source": {"services": {"name": "dns", "namespace": "kube-system"}}}]
+    text = endpoint(governed.end.name) + policy("by-service", ingress=services) + policy("fine")
     told = apply_refused(governed, text, AUTHOR)
-    assert len(told.errors) == 2
-    assert told.errors[0].startswith("GlobalNetworkPolicy/before-nat: pre-DNAT policy")
-    assert told.errors[1].startswith("GlobalNetworkPolicy/stateful: normal (stateful) policy")
-    assert "doNotTrack" in told.hint
+    assert len(told.errors) == 1
+    assert told.errors[0].startswith("GlobalNetworkPolicy/by-service: ")
     done = governed.run("check", "-", *AT_HOST, "--json", stdin=text)
     error = json.loads(done.stdout)["error"]
     assert error["type"] == "UnsupportedPolicyError"
-    assert [it["object"] for it in error["policies"]] == [
-        "GlobalNetworkPolicy/before-nat",
-        "GlobalNetworkPolicy/stateful",
-    ]
+    assert [it["object"] for it in error["policies"]] == ["GlobalNetworkPolicy/by-service"]
 
 
 def test_more_rules_than_the_programs_can_handle(governed: Machine) -> None:
@@ -156,7 +148,7 @@ def test_more_rules_than_the_programs_can_handle(governed: Machine) -> None:
     text = f"{endpoint(governed.end.name)}{policy(ingress=many)}---\n{json.dumps(items)}"
     told = apply_refused(governed, text, AUTHOR)
     assert len(told.errors) == 1
-    assert f"{governed.end.name} ingress: rules: 16,9" in told.errors[0]
+    assert f"{governed.end.name} untracked ingress: rules: 16,9" in told.errors[0]
     assert "at most 16,384 possible" in told.errors[0]
 
 
@@ -299,10 +291,10 @@ chmod +x /usr/sbin/*"""
 
 def test_somebody_else_s_program_at_the_hook(machine: Machine, bpf_object: Callable[[str], os.PathLike[str]]) -> None:
     run = machine.end.namespace.run
-    run("bpftool", "prog", "load", str(bpf_object("basic")), str(machine.bpffs / "theirs"), "type", "xdp")
+    run("bpftool", "prog", "load", str(bpf_object("slow")), str(machine.bpffs / "theirs"), "type", "xdp")
     run("bpftool", "net", "attach", "xdp", "pinned", str(machine.bpffs / "theirs"), "dev", machine.end.name)
     told = apply_refused(machine, endpoint(machine.end.name) + policy(), OPERATOR)
-    assert f"interface {machine.end.name} has an XDP program already: 'basic'" in told.errors[0]
+    assert f"interface {machine.end.name} has an XDP program already: 'slow'" in told.errors[0]
     assert "never replaced" in told.hint
 
 
@@ -333,7 +325,8 @@ def test_two_at_once(governed: Machine) -> None:
             assert process.stderr.read() == ""
     finally:
         os.close(folder)
-    assert {it["policy"] for it in governed.json("status")["rules"]} == {"second", "failsafe"}
+    written = [it for it in governed.json("status")["rules"] if it["kind"] == "GlobalNetworkPolicy"]
+    assert {it["policy"] for it in written} == {"second"}
 
 
 def test_nothing_to_log(machine: Machine) -> None:

@@ -124,8 +124,8 @@ def test_status_counts_what_the_rules_match(governed: Machine) -> None:
     assert re.search(r"^generation 1, in force since .* ago\), [0-9a-f]{12}$|just now", told, re.MULTILINE)
     assert re.search(rf"^{governed.end.name} +hep +native$", told, re.MULTILINE)
     assert re.search(r"^default/redis ingress\[0\] +Allow +\d+ +\d+$", told, re.MULTILINE)
-    assert "failsafe ports without a packet: see --all" in told
-    assert "not the normal one: packets that no untracked rule matches fall through" in told
+    assert "more without a packet (failsafe ports, defaults): see --all" in told
+    assert re.search(r"^early drop at XDP: (on|off \(.+\))$", told, re.MULTILINE)
     assert len(governed.run("status", "--all").stdout.splitlines()) > len(told.splitlines()) + 10
 
 
@@ -184,8 +184,9 @@ def test_compile_shows_rules_in_order_and_the_digest(machine: Machine, manifest:
     found = machine.json("compile", manifest, *AT_HOST)
     (here,) = found["endpoints"]
     assert (here["interface"], here["endpoint"], here["number"]) == (machine.end.name, "hep", 0)
-    ingress, egress = here["rulesets"]
-    assert (ingress["direction"], egress["direction"]) == ("ingress", "egress")
+    lists = {(one["class"], one["direction"]): one for one in here["rulesets"]}
+    assert len(lists) == len(here["rulesets"]) == 7
+    ingress = lists["untracked", "ingress"]
     allow, end = ingress["rules"][-2:]
     assert (allow["verdict"], allow["policy"], allow["action"], allow["rule"]) == ("allow", "redis", "Allow", 0)
     assert (end["verdict"], end["identity"]) == ("none", "")

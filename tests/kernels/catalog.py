@@ -32,13 +32,17 @@ class Kernel:
         return next((why for pattern, why in self.lacks.items() if fnmatchcase(test, pattern)), "")
 
 
+_NO_INGRESS = "ingress_ifindex in a test run: newer than 5.15"
 _BEFORE_5_18 = {
     "tests/bpf/test_features.py::test_a_new_kernel_has_everything": "live frames: 5.18",
     "tests/bpf/test_program.py::test_live_frames": "live frames: 5.18",
     "tests/bpf/test_program.py::test_a_frame_that_is_no_frame": "test runs take frames without an Ethernet header",
     "tests/bpf/test_sync.py::test_a_run_that_began_before_has_ended_after": "the test's own program, bpf_loop(): 5.17",
     "tests/kern/test_ipv4.py::test_frame_in_several_buffers*": "XDP frames in several buffers: 5.18",
-    "tests/kern/test_questions.py::test_destination_rewritten*": "ingress_ifindex in a test run: newer than 5.15",
+    "tests/bpf/test_program.py::test_prepared_frame_that_is_no_frame": "likewise",
+    "tests/bpf/test_program.py::test_prepared_frame_from_an_interface": _NO_INGRESS,
+    "tests/kern/test_questions.py::test_destination_rewritten*": _NO_INGRESS,
+    "tests/verdicts/test_table.py::*nothing decides of what is forwarded and rewritten*": _NO_INGRESS,
 }
 _BEFORE_5_15 = {
     "tests/bpf/test_program.py::test_run_as_if_from_an_interface": "a context for XDP test runs: 5.15",

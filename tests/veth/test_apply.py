@@ -466,8 +466,12 @@ def test_known_connections_outlive_the_pins(host: Host, variant: Variant) -> Non
 def test_everything_is_set_back_when_two_things_fail_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of them in the thread that loads early drop, by an error that nobody thought of."""
     with monkeypatch.context() as patch:
-        patch.setattr("pyxdp.dataplane.programs.Programs._load_early", staticmethod(partial(fail, OSError(errno.EMFILE, ""))))
-        patch.setattr("pyxdp.dataplane.objects.Objects.point_maps", staticmethod(partial(fail, XtablesError("for the test"))))
+        patch.setattr(
+            "pyxdp.dataplane.programs.Programs._load_early", staticmethod(partial(fail, OSError(errno.EMFILE, "")))
+        )
+        patch.setattr(
+            "pyxdp.dataplane.objects.Objects.point_maps", staticmethod(partial(fail, XtablesError("for the test")))
+        )
         with pytest.raises(XtablesError, match="for the test"):
             host.apply(endpoint(host.end.name) + service(6379))
     assert {key: traces(host)[key] for key in NOTHING} == NOTHING

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.lab.mounts import folder_for_pins, unshare_mounts
 from tests.lab.network import Interface, Namespace, connect, namespace
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = pytest.StashKey[str]()
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("pyxdp", deadline=None)
+settings.load_profile("pyxdp")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, islice
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.manifest.nodes import shorten
 from pyxdp.manifest.place import suggest
+from pyxdp.model.standin import WILDCARD, stand_ins
 from pyxdp.net import Interface
 from pyxdp.resolver import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyxdp.model import HostEndpoint, Resources
-    from pyxdp.net import Address
     from pyxdp.resolver import EffectivePolicy
 
-WILDCARD: Final = "*"
 _INDEX: Final = 2
-#: Names of interfaces for endpoints that name none. Settings of the node may leave some of them out, but hardly all.
-_STEMS: Final = ("eth", "test", "x")
-_ATTEMPTS: Final = 6
 
 
 class NoEndpointError(Exception):
@@ -78,21 +75,8 @@ class TestedEndpoints:
         why = next((it.detail for it in policy.resolutions if it.name == name), "")
         return NoEndpointError(f"HostEndpoint `{name}` governs no interface: {why}")
 
-    def _interfaces(self, endpoint: HostEndpoint) -> list[Interface]:
+    def _interfaces(self, endpoint: HostEndpoint) -> Iterable[Interface]:
         """Return interfaces that the endpoint may govern; never none."""
         if endpoint.interfaceName not in ("", WILDCARD):
             return [Interface(endpoint.interfaceName, _INDEX)]
-        taken = {it.interfaceName for it in self._resources.hostEndpoints if it.node == endpoint.node}
-        names = (f"{stem}{number}" for number in count() for stem in _STEMS)
-        free = list(islice((name for name in names if name not in taken), _ATTEMPTS))
-        return [Interface(name, _INDEX, addresses) for addresses in _addresses(endpoint) for name in free]
-
-
-def _addresses(endpoint: HostEndpoint) -> list[tuple[Address, ...]]:
-    """Return addresses of an interface that an endpoint without its name finds, each as good as the other.
-
-    All that it expects, or else one: another endpoint, which has the smaller name, may expect some of them too.
-    """
-    if endpoint.interfaceName:
-        return [()]
-    return [endpoint.expectedIPs, *((address,) for address in endpoint.expectedIPs)]
+        return stand_ins(endpoint, self._resources.hostEndpoints)

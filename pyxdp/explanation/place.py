@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyxdp.errors import UnknownEndpointError
 from pyxdp.evaluator import Direction, Evaluator, Governance
-from pyxdp.evaluator.endpoint import WILDCARD
+from pyxdp.model.standin import WILDCARD, stand_ins
 from pyxdp.net import Interface
 from pyxdp.net.parse import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyxdp.model import HostEndpoint, Resources
     from pyxdp.net import Address, Packet
-
-#: Names for interfaces that no host endpoint names; more than a node has endpoints.
-_STAND_INS: Final = tuple(f"{stem}{number}" for number in range(300) for stem in ("eth", "ens", "net"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,35 +75,22 @@ def place_of(resources: Resources, name: str, *, addresses: Sequence[Address] = 
     endpoint = next((it for it in resources.hostEndpoints if it.metadata.name == name), None)
     if endpoint is None:
         raise UnknownEndpointError(name, known=[it.metadata.name for it in resources.hostEndpoints])
-    places = (_on(resources, endpoint, interface, addresses) for interface in _interface_names(resources, endpoint))
-    found = next((it for it in places if it.governance and it.governance.endpoint == endpoint), None)
-    return found or _on(resources, endpoint, _interface_names(resources, endpoint)[0], addresses)
+    places = (_on(resources, endpoint, interface, addresses) for interface in _interfaces(resources, endpoint))
+    first = next(places)
+    return next((it for it in (first, *places) if it.governance and it.governance.endpoint == endpoint), first)
 
 
-def _on(resources: Resources, endpoint: HostEndpoint, interface: str, addresses: Sequence[Address]) -> Place:
-    return Place(
-        resources=resources,
-        node=endpoint.node,
-        interfaces=(Interface(interface, 1, (*_addresses(resources, endpoint), *addresses)),),
-        interface=interface,
-    )
+def _on(resources: Resources, endpoint: HostEndpoint, interface: Interface, addresses: Sequence[Address]) -> Place:
+    here = replace(interface, addresses=(*interface.addresses, *addresses))
+    return Place(resources=resources, node=endpoint.node, interfaces=(here,), interface=here.name)
 
 
-def _interface_names(resources: Resources, endpoint: HostEndpoint) -> tuple[str, ...]:
-    """Return what its interface may be called; settings of the node may leave some names out."""
-    if endpoint.interfaceName not in ("", WILDCARD):
-        return (endpoint.interfaceName,)
-    taken = {it.interfaceName for it in resources.hostEndpoints if it.node == endpoint.node}
-    return tuple(name for name in _STAND_INS if name not in taken)
-
-
-def _addresses(resources: Resources, endpoint: HostEndpoint) -> tuple[Address, ...]:
-    """All addresses that endpoints of the same interface expect; those of a ``*`` endpoint are no interface's."""
-    if endpoint.interfaceName == WILDCARD:
-        return ()
-    if not endpoint.interfaceName:
-        return endpoint.expectedIPs
+def _interfaces(resources: Resources, endpoint: HostEndpoint) -> Iterable[Interface]:
+    """Return interfaces that the endpoint may govern; never none."""
+    if endpoint.interfaceName in ("", WILDCARD):
+        return stand_ins(endpoint, resources.hostEndpoints)
+    # It has all the addresses that endpoints which name it expect.
     same = [
         it for it in resources.hostEndpoints if (it.node, it.interfaceName) == (endpoint.node, endpoint.interfaceName)
     ]
-    return tuple(dict.fromkeys(address for it in same for address in it.expectedIPs))
+    return [Interface(endpoint.interfaceName, 1, tuple(dict.fromkeys(ip for it in same for ip in it.expectedIPs)))]

@@ -344,12 +344,29 @@ metadata: {name: default}
 spec: {interfacePrefix: eth, interfaceExclude: "/^ens/"}
 """
     elsewhere = place_of(world(more, config), "by-address")
-    assert elsewhere.interface == "net0"
+    assert elsewhere.interface == "test0"
     assert elsewhere.governance
     assert place_of(world(more, config), "web").governance is None
     with pytest.raises(UnknownEndpointError, match="no HostEndpoint 'wbe'") as caught:
         place_of(resources, "wbe")
     assert caught.value.hint == "there are: by-address, web, wild"
+
+
+def test_the_place_of_an_endpoint_that_shares_an_address() -> None:
+    both = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: a}
+spec: {node: node1, expectedIPs: [10.0.0.1]}
+---
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: b}
+spec: {node: node1, expectedIPs: [10.0.0.1, 10.0.0.2]}
+"""
+    governance = place_of(world(both), "b").governance
+    assert governance is not None
+    assert governance.endpoint.metadata.name == "b"
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyxdp import planner
-from pyxdp.bpf import Link, Program, XdpAction
+from pyxdp import abi, planner
+from pyxdp.bpf import Link, Map, Program, XdpAction
 from pyxdp.dataplane import Dataplane, Step
 from pyxdp.errors import PinError
 from pyxdp.xtables import Iptables
@@ -27,6 +27,7 @@ from tests.veth.test_apply import NOTHING, traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pyxdp.resolver import EffectivePolicy
     from tests.lab.network import Interface, Namespace
@@ -85,10 +86,27 @@ class Machine:
         pin = self.host.bpffs / "pyxdp/v1/links" / end.name
         if not pin.exists():
             return frozenset()
+        frames = {port: tcp_frame(peer.ipv4, end.ipv4, port) for port in PORTS}
         with Link.from_pin(pin) as link, Program.from_id(link.info.program_id) as program:
-            frames = {port: tcp_frame(peer.ipv4, end.ipv4, port) for port in PORTS}
-            runs = {port: program.test_run(frame).retval for port, frame in frames.items()}
+            runs = self._at_one_time(program, frames)
         return frozenset(port for port, verdict in runs.items() if verdict == XdpAction.DROP)
+
+    def _at_one_time(self, program: Program, frames: dict[int, bytes]) -> dict[int, int]:
+        """What the program answers to all of the frames, with no switch between the first and the last of them."""
+        while True:
+            before = self._generations()
+            runs = {port: program.test_run(frame).retval for port, frame in frames.items()}
+            if self._generations() == before:
+                return runs
+
+    def _generations(self) -> dict[Path, int]:
+        """The number of the policy in force in each object; it only ever grows."""
+        found = {}
+        for maps in (self.host.bpffs / "pyxdp/v1/objects").glob("*/maps"):
+            with suppress(PinError), Map.from_pin(maps / "control") as control, Map.from_pin(maps / "slots") as slots:
+                active = abi.decode(abi.Control, control.read(0, 1)).active
+                found[maps] = abi.decode(abi.Slot, slots.read(active, 1)).generation
+        return found
 
     def _denied_by_rules(self) -> set[Verdict]:
         """By the programs that the rules name, unless the rules have changed meanwhile."""
@@ -109,7 +127,7 @@ class Machine:
         for name, further in (("in_deny", 0), ("local_in_deny", NORMAL)):
             frames = {port: tcp_frame(peer.ipv4, end.ipv4, port + further) for port in PORTS}
             with Program.from_pin(f"{folder}/{name}") as program:
-                yield frozenset(port for port, frame in frames.items() if program.test_run(frame).retval)
+                yield frozenset(port for port, taken in self._at_one_time(program, frames).items() if taken)
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tests.lab.packets import Place
 
 OBJECT: Final = Path(__file__).parents[2] / "build/tests/flood.bpf.o"
-#: Frames of one system call of :meth:`Flood.running`. Every call ends with some 20 ms in which nothing is sent: the kernel waits for RCU
-#: before it gives the frames back.
+#: Frames of one system call of :meth:`Flood.running`. Every call ends with some 20 ms in which nothing is sent: the
+#: kernel waits for RCU before it gives the frames back.
 BURST: Final = 1 << 18
 
 _FRAME: Final = 128

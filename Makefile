@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test fuzz check demo bench test-kernels test-install wheel clean
+.PHONY: help setup root test fuzz torture check demo bench test-kernels test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -26,6 +26,9 @@ test: root setup ## every test but those of test-kernels and test-install; PYXDP
 
 fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
 	@$(PYTHON) -m tests.fuzz
+
+torture: root setup ## 10,000 policy switches in a flood of frames, none of which may see two policies; TORTURE_SWITCHES
+	@$(PYTHON) -m tests.torture
 
 check: setup ## linters, types, import rules, C format
 	@scripts/check

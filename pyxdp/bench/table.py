@@ -13,7 +13,7 @@ from pyxdp.bench.documents import INTERFACE, NODE
 from pyxdp.bench.figures import Line, above, alternating
 from pyxdp.bench.judging import REPEAT, Judged, each, empty
 from pyxdp.bench.profiles import PROFILES
-from pyxdp.bench.traffic import Traffic
+from pyxdp.bench.traffic import Traffic, encoded
 from pyxdp.net import Interface
 from pyxdp.resolver import resolve
 
@@ -158,7 +158,7 @@ def flows(
     for make in policies:
         ruleset = make()
         say(f"many flows: {ruleset.name}")
-        with judged(ruleset) as made, Traffic(ruleset.flows) as traffic:
+        with judged(ruleset) as made, Traffic(encoded(ruleset.flows)) as traffic:
             runs = {"program": made.over(traffic, size.repeat), "floor": each(traffic, traffic.drop, size.repeat)}
             found = alternating(size.rounds, runs)
             title = f"{ruleset.name}, {len(ruleset.flows):,} flows in turn, over an empty XDP_DROP"

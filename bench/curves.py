@@ -1,4 +1,4 @@
-"""What a packet costs against the number of rules, and of prefixes: pyxdp and its rivals on the same flows, in turns."""
+"""What a packet costs against the number of rules or prefixes: pyxdp and its rivals, on the same flows in turns."""
 
 from __future__ import annotations
 

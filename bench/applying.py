@@ -1,0 +1,230 @@
+"""What a policy costs to apply, to hold, and to change: the real dataplane, on an interface of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from ipaddress import IPv4Network
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import pyxdp
+from bench.cable import cable
+from bench.rivals import XDP_PIN
+from pyxdp.bench import rulesets
+from pyxdp.bench.documents import NODE
+from pyxdp.bench.figures import Line
+from pyxdp.bench.judging import memory_of, verified
+from pyxdp.bench.rulesets import packet
+from pyxdp.bench.table import headroom
+from pyxdp.bpf import Map, Program, XdpAction
+from pyxdp.net import PortRange
+from pyxdp.net.frame import build_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyxdp.bench.rulesets import RuleSet
+    from pyxdp.bench.table import Size
+    from pyxdp.model import Resources
+    from tests.lab.network import Namespace
+
+PINS: Final = Path("/sys/fs/bpf/pyxdp/v1")
+SMALL_MIB: Final = 8
+LARGE_MIB: Final = 256
+APPLY_S: Final = 10
+COMPILE_S: Final = 4
+MEMBER_MS: Final = 5
+RULE_MS: Final = 100
+#: The address that comes and goes.
+_NEWCOMER: Final = "198.19.0.1"
+
+
+def applied(size: Size, say: Callable[[str], None]) -> list[Line]:
+    """Measure memory, full and small changes of ten rules and of the large policy.
+
+    Args:
+        size: how much.
+        say: told what is being done.
+    """
+    large = rulesets.large(size.rules, size.prefixes)
+    with TemporaryDirectory(prefix="pyxdp-bench-") as folder, cable(b"") as made:
+        large.write(Path(folder))
+        say("ten rules: memory")
+        lines = [_small(made.host)]
+        lines += _from_files(made.host, Path(folder), size, say)
+        if find_spec("pyxdp.enforcer") is None:
+            note = "this version has no pyxdp.enforcer"
+            lines += [Line(title, None, note=note) for title in (_member_title(size), _rule_title(size))]
+            return lines
+        say("small changes of the large policy")
+        return lines + _changes(made.host, large, size)
+
+
+def _small(host: Namespace) -> Line:
+    with host.entered():
+        pyxdp.apply(pyxdp.resolve(rulesets.ten().resources, node=NODE))
+        try:
+            return _memory("kernel memory of all maps, both slots, 10 rules", SMALL_MIB)
+        finally:
+            pyxdp.delete()
+
+
+def _memory(title: str, most: float) -> Line:
+    found = {}
+    for pin in sorted((PINS / "maps").iterdir()):
+        with Map.from_pin(pin) as table:
+            found[pin.name] = memory_of(table) / 2**20
+    largest = {name: round(size, 2) for name, size in sorted(found.items(), key=lambda it: -it[1])}
+    return Line(title, sum(found.values()), "MiB", most=most, detail=largest)
+
+
+def _from_files(host: Namespace, folder: Path, size: Size, say: Callable[[str], None]) -> list[Line]:
+    """Apply the large policy from files again and again, each time on a machine without policy."""
+    rounds: list[dict[str, float]] = []
+    with host.entered():
+        for number in range(1, size.rounds + 1):
+            say(f"full apply from files, {number} of {size.rounds}")
+            try:
+                rounds.append(_once(folder))
+                if number == size.rounds:
+                    what = f"{size.rules:,} rules and {size.prefixes:,} CIDRs"
+                    memory = _memory(f"kernel memory of all maps, both slots, {what}", LARGE_MIB)
+                    programs = _pinned_instructions()
+            finally:
+                pyxdp.delete()
+        command = _by_command(folder)
+    parts = {name: round(median(it[name] for it in rounds), 3) for name in rounds[0]}
+    total = [sum(it.values()) for it in rounds]
+    title = f"full apply of {what}, from YAML files"
+    detail = {**parts, "pyxdp apply, the whole command": command}
+    return [
+        memory,
+        Line(title, median(total), "s", most=APPLY_S, detail=detail, samples=tuple(total)),
+        Line("of this, compiling", parts["compile"], "s", most=COMPILE_S),
+        programs,
+    ]
+
+
+def _once(folder: Path) -> dict[str, float]:
+    begin = time.perf_counter()
+    resources = pyxdp.load([folder]).resources
+    loaded = time.perf_counter()
+    policy = pyxdp.resolve(resources, node=NODE)
+    resolved = time.perf_counter()
+    report = pyxdp.apply(policy)
+    end = time.perf_counter()
+    compiling = report.durations["compile"]
+    parts = {"load": loaded - begin, "resolve": resolved - loaded, "compile": compiling}
+    return parts | {"apply": end - resolved - compiling}
+
+
+def _by_command(folder: Path) -> float:
+    """Seconds that the command takes, the interpreter's start and lint included; once."""
+    begin = time.perf_counter()
+    command = [str(Path(sys.executable).with_name("pyxdp")), "apply", "--node", NODE, "--json", str(folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    seconds = time.perf_counter() - begin
+    pyxdp.delete()
+    assert json.loads(said)["changed"]  # noqa: S101 - it did something
+    return round(seconds, 2)
+
+
+def _pinned_instructions() -> Line:
+    """The programs of one interface, and what belongs to all."""
+    number = max(int(it.name) for it in (PINS / "objects").iterdir())
+    pins = [pin for pin in (PINS / "objects" / str(number)).rglob("*") if pin.is_file()]
+    pins = [pin for pin in pins if "maps" not in pin.parts and not pin.name.startswith("build-")]
+    found: dict[str, int] = {}
+    for pin in pins:
+        with _opened(pin) as program:
+            found |= verified([(pin.name, program)]) if program else {}
+    return headroom(found)
+
+
+@contextmanager
+def _opened(pin: Path) -> Iterator[Program | None]:
+    try:
+        program = Program.from_pin(pin)
+    except OSError:  # a pin of something else
+        yield None
+        return
+    with program:
+        yield program
+
+
+def _changes(host: Namespace, large: RuleSet, size: Size) -> list[Line]:
+    from pyxdp.enforcer import Enforcer  # noqa: PLC0415 - see above
+
+    with host.entered():
+        try:
+            with Enforcer(node=NODE) as enforcer:
+                enforcer.apply(large.resources)
+                with Program.from_pin(XDP_PIN) as program:
+                    return [_member(enforcer, program, size), _rule(enforcer, program, large.resources, size)]
+        finally:
+            pyxdp.delete()
+
+
+def _member(enforcer: Any, program: Program, size: Size) -> Line:
+    """An address is added to a set of the list, and removed again; each time until packets of it are dropped."""
+    frame = build_frame(packet(_NEWCOMER, 8080))
+    nets = [IPv4Network(_NEWCOMER)]
+    samples, rebuilt = [], ""
+    for _ in range(size.rounds + 1):
+        begin = time.perf_counter()
+        report = enforcer.add_members("GlobalNetworkSet", "blocked-0", nets)
+        samples.append((time.perf_counter() - begin) * 1e3)
+        rebuilt = report.rebuilt or rebuilt
+        _expect(program, frame, XdpAction.DROP)
+        enforcer.remove_members("GlobalNetworkSet", "blocked-0", nets)
+        _expect(program, frame, XdpAction.PASS)
+    note = f"a full change was needed: {rebuilt}" if rebuilt else ""
+    found = tuple(samples[1:])  # the first one prepares what the others use
+    detail = {"the first": samples[0]}
+    return Line(_member_title(size), median(found), "ms", most=MEMBER_MS, samples=found, note=note, detail=detail)
+
+
+def _rule(enforcer: Any, program: Program, resources: Resources, size: Size) -> Line:
+    """The port of a rule is changed, and back; each time until packets are judged by it."""
+    policy = next(it for it in resources.globalNetworkPolicies if it.metadata.name == "wide")
+    others = tuple(it for it in resources.globalNetworkPolicies if it is not policy)
+    at = len(policy.ingress) // 2
+    frame = build_frame(packet("198.18.2.7", 443))  # denied by the middle rule
+    changed = replace(policy.ingress[at], destination=replace(policy.ingress[at].destination, ports=(PortRange(7, 7),)))
+    rules = (*policy.ingress[:at], changed, *policy.ingress[at + 1 :])
+    variants = [
+        (resources, XdpAction.DROP),
+        (replace(resources, globalNetworkPolicies=(*others, replace(policy, ingress=rules))), XdpAction.PASS),
+    ]
+    samples = []
+    for number in range(1, 2 * size.rounds + 2):
+        variant, expected = variants[number % 2]
+        begin = time.perf_counter()
+        enforcer.apply(variant)
+        samples.append((time.perf_counter() - begin) * 1e3)
+        _expect(program, frame, expected)
+    found = tuple(samples[1:])
+    detail = {"the first": samples[0]}
+    return Line(_rule_title(size), median(found), "ms", most=RULE_MS, samples=found, detail=detail)
+
+
+def _expect(program: Program, frame: bytes, action: XdpAction) -> None:
+    found = program.test_run(frame).retval
+    if found != action:
+        raise AssertionError(f"a packet got {found}, not {action}: the change is not in force")
+
+
+def _member_title(size: Size) -> str:
+    return f"one address added to a list of {size.prefixes:,}, until enforced"
+
+
+def _rule_title(size: Size) -> str:
+    return f"one rule changed among {size.rules:,} (and {size.prefixes:,} CIDRs), until enforced"

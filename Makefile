@@ -10,6 +10,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # For pytest: make test TESTS=tests/selector ARGS='-x -k escape'
 TESTS ?= tests
 ARGS ?=
+# For the measurements: full takes about ten minutes, quick two.
+BENCH ?= full
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,8 +38,9 @@ check: setup ## linters, types, import rules, C format
 demo: root setup ## policy, XDP and conntrack around a real Redis, measured side by side
 	@$(PYTHON) -m demo
 
-bench: root setup ## what a packet costs
-	@$(PYTHON) -m bench
+bench: root setup ## what packets and changes cost, and what other tools cost; BENCH=quick, ARGS=--page
+	@scripts/system-packages bench
+	@$(PYTHON) -m bench $(BENCH) $(ARGS)
 
 test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
 	@scripts/system-packages kernels

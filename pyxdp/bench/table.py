@@ -111,13 +111,13 @@ class _Measured:
 
     def many_rules(self, many: RuleSet, few: RuleSet, rules: int) -> Line:
         costs, base = self._costs(many), median(self._costs(few).values())
-        title = f"the same with {rules:,} rules (first, middle, last, none matched), slowest packet, to 10 rules"
+        title = f"XDP verdict, {rules:,} rules (first, middle, last, none matched), slowest packet, to 10 rules"
         return Line(title, max(costs.values()) / base, "x", most=MANY_RULES, detail={**costs, "10 rules": base})
 
     def many_prefixes(self, long: RuleSet, short: RuleSet, prefixes: int) -> Line:
         costs, base = self._costs(long), self._costs(short)
         ratios = {name: costs[name] / base[name] for name in costs}
-        title = f"the same with {prefixes:,} IPv4 CIDRs in network sets, one flow, slowest packet, to 10 CIDRs"
+        title = f"XDP verdict, {prefixes:,} IPv4 CIDRs in network sets, one flow, slowest packet, to 10 CIDRs"
         detail = {**costs, **{f"10 CIDRs, {name}": cost for name, cost in base.items()}}
         return Line(title, max(ratios.values()), "x", most=MANY_PREFIXES, detail=detail)
 
@@ -174,5 +174,5 @@ def resembling(size: Size) -> Iterable[Callable[[], RuleSet]]:
     yield partial(rulesets.blocklist, 15_000, shape="country")
     yield rulesets.node
     for name in PROFILES:
-        for count in (min(1000, size.rules), size.rules):
+        for count in sorted({min(1000, size.rules), size.rules}):
             yield partial(rulesets.family, name, count)

@@ -47,7 +47,7 @@ def _nets(spec: Fields) -> Prefixes:
             known, unsure = parse_lines(part.texts.encode())
             many.append(known)
             count += part.count - len(unsure)
-            rest: Iterable[tuple[int, Node]] = zip(unsure, part.scalars(unsure), strict=True)
+            rest: Iterable[tuple[int, Node]] = zip(unsure, part.scalars(unsure), strict=True) if unsure else ()
         else:
             rest = [(0, part)]
         read = (loose_network(place.child(index + number, node)) for number, node in rest)

@@ -20,6 +20,17 @@ PAGE: Final = ROOT / "docs/benchmarks.md"
 PLOTS: Final = ROOT / "docs/benchmarks"
 TEXT: Final = Path(__file__).with_name("page.md")
 
+#: Colours that people with the usual kinds of colour blindness tell apart (Okabe and Ito); the same in all plots.
+_COLOURS: Final = {
+    "floor": "#999999",
+    "pyxdp": "#0072b2",
+    "lpm": "#d55e00",
+    "xdp-filter": "#cc79a7",
+    "nft-ingress": "#009e73",
+    "nft-raw": "#56b4e9",
+    "ipset": "#e69f00",
+    "iptables": "#8c564b",
+}
 #: Curves: kind, what is plotted, file, title, name of the y axis.
 _PLOTS: Final = (
     ("prefixes", "frames_per_second", "prefixes-rate", "A blocklist under flood", "frames/s, one CPU"),
@@ -161,14 +172,14 @@ def _plot(curves: Mapping[str, Any], kind: str, figure: str, title: str, axis: s
     if figure == "frames_per_second":
         names = [("floor", "empty XDP_DROP"), *names]
     series = [
-        Series(
-            name_,
-            [(point["entries"], point[figure][key]) for point in points if point[figure].get(key, 0) > 0],
-            key == "pyxdp",
-        )
-        for key, name_ in names
+        Series(shown, _points(points, figure, name), _COLOURS[name], strong=name == "pyxdp") for name, shown in names
     ]
     return Plot(title, f"number of {kind}", axis, tuple(it for it in series if it.points))
+
+
+def _points(points: Sequence[Mapping[str, Any]], figure: str, name: str) -> list[tuple[float, float]]:
+    """What can be drawn on logarithmic axes."""
+    return [(point["entries"], point[figure][name]) for point in points if point[figure].get(name, 0) > 0]
 
 
 def main() -> int:

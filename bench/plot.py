@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 WIDTH: Final = 860
 HEIGHT: Final = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 232, 46, 52
-#: Colours that people with the usual kinds of colour blindness tell apart (Okabe and Ito).
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#f0e442")
 _STYLE: Final = """\
 text { font: 13px system-ui, sans-serif; fill: #333 }
 .title { font-size: 15px; font-weight: 600 }
@@ -38,11 +36,13 @@ class Series:
     Attributes:
         name: in the legend.
         points: (x, y), ascending.
+        colour: as SVG writes it.
         strong: drawn thicker than the others.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
+    colour: str
     strong: bool = False
 
 
@@ -76,7 +76,7 @@ class Plot:
             f'<text class="title" x="{_LEFT}" y="24">{escape(self.title)}</text>',
             *_grid(across, up),
             *_labels(self),
-            *(_curve(it, COLOURS[number % len(COLOURS)], across, up) for number, it in enumerate(drawn)),
+            *(_curve(it, across, up) for it in drawn),
             *_legend(drawn, across, up),
             "</svg>",
         ]
@@ -127,12 +127,12 @@ def _labels(plot: Plot) -> list[str]:
     ]
 
 
-def _curve(series: Series, colour: str, across: _Axis, up: _Axis) -> str:
+def _curve(series: Series, across: _Axis, up: _Axis) -> str:
     places = [(across(x), up(y)) for x, y in series.points]
     path = " ".join(f"{x},{y}" for x, y in places)
     width = ' style="stroke-width: 4"' if series.strong else ""
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5" fill="{colour}"/>' for x, y in places)
-    return f'<polyline class="line" stroke="{colour}" points="{path}"{width}/>{dots}'
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="3.5" fill="{series.colour}"/>' for x, y in places)
+    return f'<polyline class="line" stroke="{series.colour}" points="{path}"{width}/>{dots}'
 
 
 def _legend(drawn: Sequence[Series], across: _Axis, up: _Axis) -> list[str]:
@@ -144,9 +144,8 @@ def _legend(drawn: Sequence[Series], across: _Axis, up: _Axis) -> list[str]:
     for place, number in enumerate(by_height):
         room_below = (len(drawn) - 1 - place) * _SPACING
         above = min(max(up(drawn[number].points[-1][1]), above + _SPACING), lowest - room_below)
-        colour = COLOURS[number % len(COLOURS)]
         text += [
-            f'<circle cx="{across.end + 16}" cy="{above - 4:.1f}" r="5" fill="{colour}"/>',
+            f'<circle cx="{across.end + 16}" cy="{above - 4:.1f}" r="5" fill="{drawn[number].colour}"/>',
             f'<text x="{across.end + 28}" y="{above:.1f}">{escape(drawn[number].name)}</text>',
         ]
     return text

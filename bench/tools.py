@@ -13,7 +13,7 @@ _COMMANDS: Final = {
     "iptables": ("iptables", "--version"),
     "ipset": ("ipset", "--version"),
     "nft": ("nft", "--version"),
-    "xdp-filter": ("xdp-filter", "--version"),
+    "xdp-filter": ("xdp-filter", "load", "--version"),
     "redis-server": ("redis-server", "--version"),
     "redis-benchmark": ("redis-benchmark", "--version"),
     "memcached": ("memcached", "--version"),

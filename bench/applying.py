@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pyxdp.bench.rulesets import RuleSet
     from pyxdp.bench.table import Size
-    from pyxdp.model import Resources
+    from pyxdp.model import GlobalNetworkPolicy, Resources
     from tests.lab.network import Namespace
 
 PINS: Final = Path("/sys/fs/bpf/pyxdp/v1")
@@ -194,15 +194,16 @@ def _member(enforcer: Any, program: Program, size: Size) -> Line:
 
 def _rule(enforcer: Any, program: Program, resources: Resources, size: Size) -> Line:
     """The port of a rule is changed, and back; each time until packets are judged by it."""
-    policy = next(it for it in resources.globalNetworkPolicies if it.metadata.name == "wide")
-    others = tuple(it for it in resources.globalNetworkPolicies if it is not policy)
-    at = len(policy.ingress) // 2
+    middle = IPv4Network("198.18.2.0/24")
+    policies = resources.globalNetworkPolicies
+    rules = ((it, at, rule) for it in policies for at, rule in enumerate(it.ingress))
+    policy, at = next((it, at) for it, at, rule in rules if middle in rule.source.nets)
     frame = build_frame(packet("198.18.2.7", 443))  # denied by the middle rule
     changed = replace(policy.ingress[at], destination=replace(policy.ingress[at].destination, ports=(PortRange(7, 7),)))
-    rules = (*policy.ingress[:at], changed, *policy.ingress[at + 1 :])
+    ingress = (*policy.ingress[:at], changed, *policy.ingress[at + 1 :])
     variants = [
         (resources, XdpAction.DROP),
-        (replace(resources, globalNetworkPolicies=(*others, replace(policy, ingress=rules))), XdpAction.PASS),
+        (_with(resources, replace(policy, ingress=ingress)), XdpAction.PASS),
     ]
     samples = []
     for number in range(1, 2 * size.rounds + 2):
@@ -214,6 +215,13 @@ def _rule(enforcer: Any, program: Program, resources: Resources, size: Size) -> 
     found = tuple(samples[1:])
     detail = {"the first": samples[0]}
     return Line(_rule_title(size), median(found), "ms", most=RULE_MS, samples=found, detail=detail)
+
+
+def _with(resources: Resources, policy: GlobalNetworkPolicy) -> Resources:
+    """Replace the policy of this name."""
+    name = policy.metadata.name
+    changed = tuple(policy if it.metadata.name == name else it for it in resources.globalNetworkPolicies)
+    return replace(resources, globalNetworkPolicies=changed)
 
 
 def _expect(program: Program, frame: bytes, action: XdpAction) -> None:

@@ -102,7 +102,7 @@ def ten() -> RuleSet:
         "no rule matches": packet("192.0.2.99", 8080),
         "IPv6, no rule matches": packet("2001:db8:1::7", 8080),
     }
-    return RuleSet("ten", (_clients(), documents.policy("ten", rules)), packets=packets)
+    return RuleSet("ten", (_clients(), *documents.policies("ten", rules)), packets=packets)
 
 
 def wide(count: int, seed: int = 0) -> RuleSet:
@@ -114,7 +114,7 @@ def wide(count: int, seed: int = 0) -> RuleSet:
         made[at] = _tcp("Deny", {"nets": [f"198.18.{third}.0/24"]}, 443)
         packets[f"denied by the {name} rule"] = packet(f"198.18.{third}.7", 443)
     packets["no rule matches"] = packet("198.18.99.7", 443)
-    return RuleSet(f"wide-{count}", (documents.policy("wide", made),), packets=packets)
+    return RuleSet(f"wide-{count}", documents.policies("wide", made), packets=packets)
 
 
 def denials(count: int, seed: int = 0) -> RuleSet:
@@ -126,7 +126,7 @@ def denials(count: int, seed: int = 0) -> RuleSet:
     made = [_tcp("Deny", {"nets": [net]}, port) for net, port in listed]
     chosen = random.choices(listed, k=min(FLOWS, 1 << (4 * count).bit_length()))
     flows = tuple(Flow(_host_in(random, net), random.randrange(10_000, 1 << 16), port) for net, port in chosen)
-    return RuleSet(f"denials-{count}", (documents.policy("denials", made),), flows=flows, rules=tuple(listed))
+    return RuleSet(f"denials-{count}", documents.policies("denials", made), flows=flows, rules=tuple(listed))
 
 
 def blocklist(count: int, seed: int = 0, shape: str = "blocklist") -> RuleSet:
@@ -149,7 +149,7 @@ def blocklist(count: int, seed: int = 0, shape: str = "blocklist") -> RuleSet:
         "allowed by the second rule": packet("198.51.100.7", _REDIS),
         "no rule matches": packet("198.18.99.7", 8080),
     }
-    texts = (_clients(), documents.policy("service", service))
+    texts = (_clients(), *documents.policies("service", service, order=10))
     return RuleSet(f"{shape}-{count}", texts, _sets("blocked", prefixes), packets, flows, prefixes)
 
 
@@ -165,7 +165,7 @@ def family(name: str, count: int, seed: int = 0) -> RuleSet:
     made = profiles.rules(name, count, seed)
     random = Random(f"flows{seed}")  # noqa: S311 - not for secrets
     flows = tuple(_flow_of(random, random.choice(made)) for _ in range(FLOWS))
-    return RuleSet(f"{name}-{count}", (documents.policy(name, made),), flows=flows)
+    return RuleSet(f"{name}-{count}", documents.policies(name, made), flows=flows)
 
 
 def node(nodes: int = 1000, seed: int = 0) -> RuleSet:
@@ -194,7 +194,7 @@ def node(nodes: int = 1000, seed: int = 0) -> RuleSet:
     chosen = [(random.choice(known), random.choice(ports)) for _ in range(FLOWS)]
     flows = tuple(Flow(int(IPv4Address(at)), random.randrange(10_000, 1 << 16), port) for at, port in chosen)
     sets = [documents.network_set(role, role, nets) for role, nets in lists.items()]
-    return RuleSet(f"node-{nodes}", (*sets, documents.policy("node", made)), flows=flows)
+    return RuleSet(f"node-{nodes}", (*sets, *documents.policies("node", made)), flows=flows)
 
 
 #: Ports that :func:`denials` names; none is a failsafe port, which would come first.

@@ -70,6 +70,15 @@ def test_it_governs_the_interface(ruleset: RuleSet) -> None:
     assert [endpoint.interface.name for endpoint in policy.endpoints] == [INTERFACE]
 
 
+def test_rules_beyond_one_policy_stay_in_order() -> None:
+    many = rulesets.denials(2500)
+    policies = many.resources.globalNetworkPolicies
+    assert [len(it.ingress) for it in policies] == [1000, 1000, 500]
+    assert sorted(policies, key=lambda it: it.order or 0) == list(policies)
+    found = [str(rule.source.nets[0]) for it in policies for rule in it.ingress]
+    assert found == [net for net, _ in many.rules]
+
+
 def test_as_many_flows_as_a_power_of_two(ruleset: RuleSet) -> None:
     assert len(ruleset.flows) & (len(ruleset.flows) - 1) == 0
 
@@ -77,9 +86,9 @@ def test_as_many_flows_as_a_power_of_two(ruleset: RuleSet) -> None:
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        (rulesets.ten(), [("ten", 0), ("ten", 7), ("ten", 9), None, None]),
-        (rulesets.wide(FEW), [("wide", 0), ("wide", FEW // 2), ("wide", FEW - 1), None]),
-        (rulesets.blocklist(FEW), [("service", 0), ("service", 1), None]),
+        (rulesets.ten(), [("ten-00", 0), ("ten-00", 7), ("ten-00", 9), None, None]),
+        (rulesets.wide(FEW), [("wide-00", 0), ("wide-00", FEW // 2), ("wide-00", FEW - 1), None]),
+        (rulesets.blocklist(FEW), [("service-00", 0), ("service-00", 1), None]),
     ],
     ids=["ten", "wide", "blocklist"],
 )
@@ -90,7 +99,7 @@ def test_packets_meet_what_they_say(policy: RuleSet, expected: list[tuple[str, i
 def test_flows_of_a_blocklist_are_denied_by_its_rule() -> None:
     made = rulesets.blocklist(FEW)
     for flow in made.flows[:20]:
-        assert decided(made, packet(str(IPv4Address(flow.source)), flow.destination_port)) == ("service", 0)
+        assert decided(made, packet(str(IPv4Address(flow.source)), flow.destination_port)) == ("service-00", 0)
 
 
 def test_flows_meet_the_denials_that_rivals_are_given() -> None:

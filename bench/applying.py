@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -47,7 +46,7 @@ RULE_MS: Final = 100
 _NEWCOMER: Final = "198.19.0.1"
 
 
-def applied(size: Size, say: Callable[[str], None]) -> list[Line]:
+def applied(size: Size, say: Callable[[str], None]) -> Iterator[Line]:
     """Measure memory, full and small changes of ten rules and of the large policy.
 
     Args:
@@ -58,14 +57,16 @@ def applied(size: Size, say: Callable[[str], None]) -> list[Line]:
     with TemporaryDirectory(prefix="pyxdp-bench-") as folder, cable(b"") as made:
         large.write(Path(folder))
         say("ten rules: memory")
-        lines = [_small(made.host)]
-        lines += _from_files(made.host, Path(folder), size, say)
+        yield _small(made.host)
+        yield from _from_files(made.host, Path(folder), size, say)
+        say("small changes of the large policy")
         if find_spec("pyxdp.enforcer") is None:
             note = "this version has no pyxdp.enforcer"
-            lines += [Line(title, None, note=note) for title in (_member_title(size), _rule_title(size))]
-            return lines
-        say("small changes of the large policy")
-        return lines + _changes(made.host, large, size)
+            yield from (Line(title, None, note=note) for title in (_member_title(size), _rule_title(size)))
+        else:
+            yield from _changes(made.host, large, size)
+        say("the command pyxdp apply")
+        yield _by_command(made.host, Path(folder), size)
 
 
 def _small(host: Namespace) -> Line:
@@ -86,7 +87,7 @@ def _memory(title: str, most: float) -> Line:
     return Line(title, sum(found.values()), "MiB", most=most, detail=largest)
 
 
-def _from_files(host: Namespace, folder: Path, size: Size, say: Callable[[str], None]) -> list[Line]:
+def _from_files(host: Namespace, folder: Path, size: Size, say: Callable[[str], None]) -> Iterator[Line]:
     """Apply the large policy from files again and again, each time on a machine without policy."""
     rounds: list[dict[str, float]] = []
     with host.entered():
@@ -94,23 +95,17 @@ def _from_files(host: Namespace, folder: Path, size: Size, say: Callable[[str], 
             say(f"full apply from files, {number} of {size.rounds}")
             try:
                 rounds.append(_once(folder))
-                if number == size.rounds:
-                    what = f"{size.rules:,} rules and {size.prefixes:,} CIDRs"
-                    memory = _memory(f"kernel memory of all maps, both slots, {what}", LARGE_MIB)
-                    programs = _pinned_instructions()
+                memory = _memory(f"kernel memory of all maps, both slots, {_what(size)}", LARGE_MIB)
+                programs = headroom(_pinned_instructions())
             finally:
                 pyxdp.delete()
-        command = _by_command(folder)
     parts = {name: round(median(it[name] for it in rounds), 3) for name in rounds[0]}
-    total = [sum(it.values()) for it in rounds]
-    title = f"full apply of {what}, from YAML files"
-    detail = {**parts, "pyxdp apply, the whole command": command}
-    return [
-        memory,
-        Line(title, median(total), "s", most=APPLY_S, detail=detail, samples=tuple(total)),
-        Line("of this, compiling", parts["compile"], "s", most=COMPILE_S),
-        programs,
-    ]
+    total = tuple(sum(it.values()) for it in rounds)
+    yield memory
+    title = f"full apply of {_what(size)}, from YAML files"
+    yield Line(title, median(total), "s", most=APPLY_S, detail=parts, samples=total)
+    yield Line("of this, compiling", parts["compile"], "s", most=COMPILE_S)
+    yield replace(programs, title="the same of all programs that are pinned")
 
 
 def _once(folder: Path) -> dict[str, float]:
@@ -126,27 +121,27 @@ def _once(folder: Path) -> dict[str, float]:
     return parts | {"apply": end - resolved - compiling}
 
 
-def _by_command(folder: Path) -> float:
-    """Seconds that the command takes, the interpreter's start and lint included; once."""
-    begin = time.perf_counter()
+def _by_command(host: Namespace, folder: Path, size: Size) -> Line:
+    """How long the command takes, the interpreter's start and lint included; once."""
     command = [str(Path(sys.executable).with_name("pyxdp")), "apply", "--node", NODE, "--json", str(folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    begin = time.perf_counter()
+    said = host.run(*command).stdout
     seconds = time.perf_counter() - begin
-    pyxdp.delete()
-    assert json.loads(said)["changed"]  # noqa: S101 - it did something
-    return round(seconds, 2)
+    with host.entered():
+        pyxdp.delete()
+    title = f"the command pyxdp apply, {_what(size)}, once"
+    return Line(title, seconds, "s", detail=json.loads(said)["seconds"])
 
 
-def _pinned_instructions() -> Line:
-    """The programs of one interface, and what belongs to all."""
-    number = max(int(it.name) for it in (PINS / "objects").iterdir())
-    pins = [pin for pin in (PINS / "objects" / str(number)).rglob("*") if pin.is_file()]
-    pins = [pin for pin in pins if "maps" not in pin.parts and not pin.name.startswith("build-")]
+def _pinned_instructions() -> dict[str, int]:
+    """The programs of one interface, and what belongs to all: instructions that the verifier processed."""
+    newest = max((PINS / "objects").iterdir(), key=lambda it: int(it.name))
+    pins = [pin for pin in newest.rglob("*") if pin.is_file() and "maps" not in pin.parts]
     found: dict[str, int] = {}
     for pin in pins:
         with _opened(pin) as program:
             found |= verified([(pin.name, program)]) if program else {}
-    return headroom(found)
+    return found
 
 
 @contextmanager
@@ -160,7 +155,7 @@ def _opened(pin: Path) -> Iterator[Program | None]:
         yield program
 
 
-def _changes(host: Namespace, large: RuleSet, size: Size) -> list[Line]:
+def _changes(host: Namespace, large: RuleSet, size: Size) -> Iterator[Line]:
     from pyxdp.enforcer import Enforcer  # noqa: PLC0415 - see above
 
     with host.entered():
@@ -168,7 +163,8 @@ def _changes(host: Namespace, large: RuleSet, size: Size) -> list[Line]:
             with Enforcer(node=NODE) as enforcer:
                 enforcer.apply(large.resources)
                 with Program.from_pin(XDP_PIN) as program:
-                    return [_member(enforcer, program, size), _rule(enforcer, program, large.resources, size)]
+                    yield _member(enforcer, program, size)
+                    yield _rule(enforcer, program, large.resources, size)
         finally:
             pyxdp.delete()
 
@@ -228,6 +224,10 @@ def _expect(program: Program, frame: bytes, action: XdpAction) -> None:
     found = program.test_run(frame).retval
     if found != action:
         raise AssertionError(f"a packet got {found}, not {action}: the change is not in force")
+
+
+def _what(size: Size) -> str:
+    return f"{size.rules:,} rules and {size.prefixes:,} CIDRs"
 
 
 def _member_title(size: Size) -> str:

@@ -23,7 +23,7 @@ from pyxdp.bench.machine import machine
 from tests.lab.mounts import unshare_mounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bench.scale import Scale
     from pyxdp.bench.figures import Line
@@ -85,23 +85,25 @@ class _Clock:
 def _measured(part: str, scale: Scale, result: dict[str, Any], say: _Clock) -> bool:
     """Measure one part and print it; return whether it failed."""
     begin = say.seconds
+    result.pop(part, None)
+    lines: list[Line] = []
     try:
         found = PARTS[part](scale, say)
+        if isinstance(found, dict):
+            result[part] = found
+            print(tables.SHOWN[part](found), flush=True)
+        else:
+            lines.extend(found)
     except Exception as error:  # noqa: BLE001 - it is told, kept with the figures, and makes the whole fail
         traceback.print_exc()
         said = f"\n{error.stderr}" if isinstance(error, subprocess.CalledProcessError) and error.stderr else ""
         print(f"error: {part}: {error}{said}", file=sys.stderr)
         result["errors"][part] = f"{type(error).__name__}: {error}"
-        result.pop(part, None)
-        return True
+    if lines:
+        result[part] = [line.as_json() for line in lines]
+        print(tables.lines(lines), flush=True)
     result.setdefault("part_seconds", {})[part] = round(say.seconds - begin)
-    if isinstance(found, dict):
-        result[part] = found
-        print(tables.SHOWN[part](found), flush=True)
-        return False
-    result[part] = [line.as_json() for line in found]
-    print(tables.lines(found), flush=True)
-    return any(line.failed for line in found)
+    return part in result["errors"] or any(line.failed for line in lines)
 
 
 def _verdicts(scale: Scale, say: Say) -> list[Line]:
@@ -123,7 +125,7 @@ def _flows(scale: Scale, say: Say) -> list[Line]:
     return table.flows(table.resembling(size), size, say)
 
 
-def _apply(scale: Scale, say: Say) -> list[Line]:
+def _apply(scale: Scale, say: Say) -> Iterable[Line]:
     return applied(replace(scale.size, rounds=scale.applies), say)
 
 
@@ -148,7 +150,7 @@ def _write_page(result: dict[str, Any]) -> str:
 
 
 #: What can be measured, in this order.
-PARTS: Final[dict[str, Callable[[Scale, _Clock], list[Line] | dict[str, Any]]]] = {
+PARTS: Final[dict[str, Callable[[Scale, _Clock], Iterable[Line] | dict[str, Any]]]] = {
     "verdicts": _verdicts,
     "lookup": _lookup,
     "flows": _flows,

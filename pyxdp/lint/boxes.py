@@ -85,6 +85,8 @@ def meet(left: Intervals, right: Intervals) -> Intervals:
     if left is right:
         return left
     few, many = (left, right) if len(left) <= len(right) else (right, left)
+    if len(few) == 1 and few[0][0] <= many[0][0] and many[-1][1] <= few[0][1]:
+        return many
     found: list[tuple[int, int]] = []
     for low, high in few:
         at = max(bisect_right(many, (low, _BEYOND)) - 1, 0)

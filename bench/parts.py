@@ -126,7 +126,7 @@ def _flows(scale: Scale, say: Say) -> list[Line]:
 
 
 def _apply(scale: Scale, say: Say) -> Iterable[Line]:
-    return applied(replace(scale.size, rounds=scale.applies), say)
+    return applied(scale.size, scale.applies, say)
 
 
 def _curves(scale: Scale, say: Say) -> dict[str, Any]:

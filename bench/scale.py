@@ -15,7 +15,7 @@ class Scale:
     Attributes:
         name: ``full`` or ``quick``.
         size: of the verdicts.
-        applies: how often the large policy is applied from files, and changed.
+        applies: how often the large policy is applied from files.
         rules: points of the curve against rules.
         prefixes: points of the curve against prefixes.
         rounds: of each point.

@@ -20,6 +20,8 @@ PAGE: Final = ROOT / "docs/benchmarks.md"
 PLOTS: Final = ROOT / "docs/benchmarks"
 TEXT: Final = Path(__file__).with_name("page.md")
 
+#: Parts whose lines have targets.
+_TARGETS: Final = ("verdicts", "lookup", "apply", "switches")
 #: Colours that people with the usual kinds of colour blindness tell apart (Okabe and Ito); the same in all plots.
 _COLOURS: Final = {
     "floor": "#999999",
@@ -103,7 +105,7 @@ def _lines(result: Mapping[str, Any], *parts: str) -> list[Line]:
 
 
 def _targets(result: Mapping[str, Any]) -> str:
-    found = [line for line in _lines(result, "verdicts", "lookup", "apply") if line.target or line.value is None]
+    found = [line for line in _lines(result, *_TARGETS) if line.target or line.value is None]
     rows = [[line.title, line.shown, line.target, _mark(line)] for line in found]
     notes = [f"- {line.title}: {line.note}" for line in found if line.note]
     errors = [f"- the part *{part}* could not be measured: {why}" for part, why in result["errors"].items()]
@@ -118,7 +120,7 @@ def _mark(line: Line) -> str:
 def _details(result: Mapping[str, Any]) -> str:
     """What is behind each figure."""
     parts = []
-    for line in _lines(result, "verdicts", "lookup", "apply"):
+    for line in _lines(result, *_TARGETS):
         values = [f"{name} {_value(value)}" for name, value in line.detail.items() if value is not None]
         if line.samples:
             values.append("rounds: " + ", ".join(number(it) for it in line.samples))

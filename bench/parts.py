@@ -17,6 +17,7 @@ from bench import page, tables
 from bench.applying import applied
 from bench.curves import curve
 from bench.rivals import RIVALS
+from bench.switching import switched
 from bench.tools import commit, tools
 from pyxdp.bench import table
 from pyxdp.bench.machine import machine
@@ -129,6 +130,10 @@ def _apply(scale: Scale, say: Say) -> Iterable[Line]:
     return applied(scale.size, scale.applies, say)
 
 
+def _switches(scale: Scale, say: Say) -> list[Line]:
+    return switched(scale.switches, say)
+
+
 def _curves(scale: Scale, say: Say) -> dict[str, Any]:
     return {
         "titles": {rival.name: rival.title for rival in RIVALS},
@@ -155,6 +160,7 @@ PARTS: Final[dict[str, Callable[[Scale, _Clock], Iterable[Line] | dict[str, Any]
     "lookup": _lookup,
     "flows": _flows,
     "apply": _apply,
+    "switches": _switches,
     "curves": _curves,
     "services": _services,
 }

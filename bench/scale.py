@@ -16,6 +16,7 @@ class Scale:
         name: ``full`` or ``quick``.
         size: of the verdicts.
         applies: how often the large policy is applied from files.
+        switches: of policy, in a flood.
         rules: points of the curve against rules.
         prefixes: points of the curve against prefixes.
         rounds: of each point.
@@ -27,6 +28,7 @@ class Scale:
     name: str
     size: Size
     applies: int
+    switches: int
     rules: tuple[int, ...]
     prefixes: tuple[int, ...]
     rounds: int
@@ -50,6 +52,7 @@ FULL: Final = Scale(
     name="full",
     size=Size(),
     applies=5,
+    switches=10_000,
     rules=(1, 10, 100, 1000, 4000, 10_000, 16_000),
     prefixes=(1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 4_000_000),
     rounds=5,
@@ -61,6 +64,7 @@ QUICK: Final = Scale(
     name="quick",
     size=Size(rounds=5, repeat=100_000),
     applies=1,
+    switches=300,
     rules=(10, 1000),
     prefixes=(10, 1000, 100_000),
     rounds=3,

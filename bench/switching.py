@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pyxdp.bench.figures import Line
@@ -19,8 +20,10 @@ def switched(switches: int, say: Callable[[str], None]) -> list[Line]:
         say: told what is being done.
     """
     say(f"{switches:,} policy switches in a flood")
-    with silent_host() as host:
-        result = Torture(host).run(switches)
+    with silent_host() as host, ExitStack() as stack:
+        torture = Torture(host)
+        stack.callback(getattr(torture, "close", lambda: None))
+        result = torture.run(switches)
     detail = {
         "frames": result.sent,
         "lost on the cable before any program saw them": result.lost,

@@ -94,7 +94,7 @@ class Peers:
 
         def made() -> AddressSet:
             distinct = Prefixes.of(networks)
-            return AddressSet("nets:" + ",".join(map(str, distinct)), distinct)
+            return AddressSet("nets:" + ",".join(map(str, networks if len(networks) == 1 else distinct)), distinct)
 
         return self._written.get(networks, made)
 

@@ -51,7 +51,7 @@ def applied(size: Size, applies: int, say: Callable[[str], None]) -> Iterator[Li
 
     Args:
         size: how much; small changes are made as often as it has rounds.
-        applies: how often the large policy is applied from files.
+        applies: how often the large policy is applied from files; more than once: by the command, too.
         say: told what is being done.
     """
     large = rulesets.large(size.rules, size.prefixes)
@@ -66,8 +66,9 @@ def applied(size: Size, applies: int, say: Callable[[str], None]) -> Iterator[Li
             yield from (Line(title, None, note=note) for title in (_member_title(size), _rule_title(size)))
         else:
             yield from _changes(made.host, large, size)
-        say("the command pyxdp apply")
-        yield _by_command(made.host, Path(folder), size)
+        if applies > 1:
+            say("the command pyxdp apply")
+            yield _by_command(made.host, Path(folder), size)
 
 
 def _small(host: Namespace) -> Line:

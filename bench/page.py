@@ -155,7 +155,7 @@ def _curve(curves: Mapping[str, Any], kind: str, images: Mapping[str, str]) -> s
     parts = [
         images.get(f"{kind}-rate", ""),
         f"Frames a second on one CPU, by number of {kind} (M: million):",
-        tables.rates(points, titles, kind),
+        tables.rates(points, titles, kind) or curves.get("no_rates", ""),
         images.get(f"{kind}-ns", ""),
         f"Nanoseconds over an empty program (`BPF_PROG_TEST_RUN`), by number of {kind}:",
         tables.runs(points, titles, kind),

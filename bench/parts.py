@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import traceback
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,7 @@ from bench.switching import switched
 from bench.tools import commit, tools
 from pyxdp.bench import table
 from pyxdp.bench.machine import machine
+from pyxdp.bpf import features
 from tests.lab.mounts import unshare_mounts
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     Say: TypeAlias = Callable[[str], None]
 
 ROOT: Final = Path(__file__).parent.parent
-RESULT: Final = ROOT / "build/bench.json"
 
 
-def measure(scale: Scale, parts: Sequence[str], *, page: bool) -> int:
-    """Measure the parts, print them, write them to ``build/bench.json``, which keeps the figures of other parts.
+def measure(scale: Scale, parts: Sequence[str], output: Path, *, page: bool) -> int:
+    """Measure the parts, print them, write them to a file, which keeps the figures of other parts.
 
     Args:
         scale: how much.
         parts: names, of :data:`PARTS`.
+        output: the file; JSON.
         page: write ``docs/benchmarks.md`` too.
 
     Returns:
@@ -48,7 +48,7 @@ def measure(scale: Scale, parts: Sequence[str], *, page: bool) -> int:
     """
     unshare_mounts()
     say = _Clock()
-    kept = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() and set(parts) != set(PARTS) else {}
+    kept = json.loads(output.read_text(encoding="utf-8")) if output.exists() and set(parts) != set(PARTS) else {}
     result: dict[str, Any] = kept | {
         "machine": machine(),
         "tools": tools(),
@@ -59,9 +59,9 @@ def measure(scale: Scale, parts: Sequence[str], *, page: bool) -> int:
     }
     failed = [part for part in PARTS if part in parts and _measured(part, scale, result, say)]
     result["seconds"] = round(say.seconds)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    say(f"all figures: {RESULT.relative_to(ROOT)}")
+    output.parent.mkdir(exist_ok=True)
+    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    say(f"all figures: {output}")
     if page:
         say(f"written: {_write_page(result)}")
     if failed:
@@ -122,8 +122,7 @@ def _lookup(scale: Scale, say: Say) -> list[Line]:
 
 
 def _flows(scale: Scale, say: Say) -> list[Line]:
-    size = scale.size if scale.families else replace(scale.size, rules=min(1000, scale.size.rules))
-    return table.flows(table.resembling(size), size, say)
+    return table.flows(table.resembling(scale.flows), scale.flows, say)
 
 
 def _apply(scale: Scale, say: Say) -> Iterable[Line]:
@@ -135,8 +134,10 @@ def _switches(scale: Scale, say: Say) -> list[Line]:
 
 
 def _curves(scale: Scale, say: Say) -> dict[str, Any]:
+    live = features.probe().live_frames
     return {
         "titles": {rival.name: rival.title for rival in RIVALS},
+        "no_rates": "" if live else f"no frames can be sent: {live}",
         "rules": [it.as_json() for it in curve("rules", scale.rules, scale.rounds, scale.repeat, say)],
         "prefixes": [it.as_json() for it in curve("prefixes", scale.prefixes, scale.rounds, scale.repeat, say)],
     }

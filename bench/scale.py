@@ -22,7 +22,7 @@ class Scale:
         rounds: of each point.
         repeat: runs of a program in one measurement of a point.
         services: rounds of the servers.
-        families: whether all generated families are measured at both sizes, or at the small one only.
+        flows: sizes of the rule sets that resemble real ones.
     """
 
     name: str
@@ -34,15 +34,19 @@ class Scale:
     rounds: int
     repeat: int
     services: int
-    families: bool
+    flows: Size
 
     def limited(self, rules: int | None, prefixes: int | None) -> Scale:
         """Return the same with at most so many rules and prefixes, for work on the measurements themselves."""
         rules, prefixes = rules or 1 << 30, prefixes or 1 << 30
-        size = replace(self.size, rules=min(self.size.rules, rules), prefixes=min(self.size.prefixes, prefixes))
+
+        def cut(size: Size) -> Size:
+            return replace(size, rules=min(size.rules, rules), prefixes=min(size.prefixes, prefixes))
+
         return replace(
             self,
-            size=size,
+            size=cut(self.size),
+            flows=cut(self.flows),
             rules=tuple(it for it in self.rules if it <= rules),
             prefixes=tuple(it for it in self.prefixes if it <= prefixes),
         )
@@ -58,7 +62,7 @@ FULL: Final = Scale(
     rounds=5,
     repeat=300_000,
     services=5,
-    families=True,
+    flows=Size(),
 )
 QUICK: Final = Scale(
     name="quick",
@@ -70,6 +74,6 @@ QUICK: Final = Scale(
     rounds=3,
     repeat=100_000,
     services=1,
-    families=False,
+    flows=Size(rules=1000, prefixes=100_000, rounds=3, repeat=100_000),
 )
 SCALES: Final = {scale.name: scale for scale in (FULL, QUICK)}

@@ -106,8 +106,8 @@ def _from_files(host: Namespace, folder: Path, size: Size, applies: int, say: Ca
     yield memory
     title = f"full apply of {_what(size)}, from YAML files"
     yield Line(title, median(total), "s", most=APPLY_S, detail=parts, samples=total)
-    yield Line("of this, compiling", parts["compile"], "s", most=COMPILE_S)
-    yield replace(programs, title="the same of all programs that are pinned")
+    yield Line("compiling of the same", parts["compile"], "s", most=COMPILE_S)
+    yield replace(programs, title="the same, all programs of an interface that are pinned")
 
 
 def _once(folder: Path) -> dict[str, float]:

@@ -49,14 +49,8 @@ def measure(scale: Scale, parts: Sequence[str], output: Path, *, page: bool) -> 
     unshare_mounts()
     say = _Clock()
     kept = json.loads(output.read_text(encoding="utf-8")) if output.exists() and set(parts) != set(PARTS) else {}
-    result: dict[str, Any] = kept | {
-        "machine": machine(),
-        "tools": tools(),
-        "commit": commit(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "scale": scale.name,
-        "errors": {},
-    }
+    run = {"commit": commit(), "date": time.strftime("%Y-%m-%d", time.gmtime()), "scale": scale.name}
+    result: dict[str, Any] = {"runs": {}, **kept, **run, "machine": machine(), "tools": tools(), "errors": {}}
     failed = [part for part in PARTS if part in parts and _measured(part, scale, result, say)]
     result["seconds"] = round(say.seconds)
     output.parent.mkdir(exist_ok=True)
@@ -103,7 +97,8 @@ def _measured(part: str, scale: Scale, result: dict[str, Any], say: _Clock) -> b
     if lines:
         result[part] = [line.as_json() for line in lines]
         print(tables.lines(lines), flush=True)
-    result.setdefault("part_seconds", {})[part] = round(say.seconds - begin)
+    run = {name: result[name] for name in ("commit", "date", "scale")}
+    result["runs"][part] = run | {"seconds": round(say.seconds - begin)}
     return part in result["errors"] or any(line.failed for line in lines)
 
 

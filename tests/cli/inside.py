@@ -23,8 +23,18 @@ if TYPE_CHECKING:
 Done = subprocess.CompletedProcess[str]
 
 
-def run_inside(folder: Path, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Done:
-    """Run the command in a folder and in the network namespace of this thread; return what it printed."""
+def run_inside(
+    folder: Path, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None, merged: bool = False
+) -> Done:
+    """Run the command in a folder and in the network namespace of this thread; return what it printed.
+
+    Args:
+        folder: where it runs.
+        arguments: behind its name.
+        stdin: what it can read.
+        env: variables that it finds besides those of this process.
+        merged: its errors go to its output, as with ``2>&1``.
+    """
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with (
         _in_folder(folder),
@@ -32,7 +42,7 @@ def run_inside(folder: Path, *arguments: str, stdin: str = "", env: Mapping[str,
         _reading(stdin),
         _no_log_handlers(),
         redirect_stdout(out),
-        redirect_stderr(err),
+        redirect_stderr(out if merged else err),
     ):
         code = main(arguments)
     told = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined] -- a BytesIO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pyxdp.bpf._raw import Handle
     from pyxdp.bpf._types import Buffer
 
     Key = Buffer | int
@@ -127,6 +129,14 @@ class Map(ArrayOperations):
         self._expect(len(value), self.element_size, "value")
         result = lib.bpf_map_update_elem(self.fileno(), self._key(key), ffi.from_buffer(value), mode)
         check(result, f"can not write to {self._title}", map_error)
+
+    def put(self, key: Key, handle: Handle) -> None:
+        """Make a program, or a map, the value of a key: for program arrays, and for maps of maps.
+
+        Raises:
+            BpfError: it is of the wrong kind for this map.
+        """
+        self.update(key, handle.fileno().to_bytes(4, sys.byteorder))
 
     def delete(self, key: Key) -> bool:
         """Remove a key; return whether it was there. Elements of arrays can not be removed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.abi import Direction, Limit, Slot, encode
@@ -46,8 +45,7 @@ class Trial:
             self.object.maps[f"{PREFIX}counters"].max_entries = counters
             self.object.load()
             if f"{PREFIX}questions" in self.object.maps:
-                answer = self.object.programs[f"{PREFIX}answer"].fileno()
-                self.object.maps[f"{PREFIX}questions"].update(0, answer.to_bytes(4, byteorder))
+                self.object.maps[f"{PREFIX}questions"].put(0, self.object.programs[f"{PREFIX}answer"])
         except BaseException:
             self.object.close()
             raise

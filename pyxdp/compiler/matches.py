@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pyxdp.compiler.intervals import Intervals, complement, intersection, union
 from pyxdp.compiler.service import KEYS, LAST_PORT, PROTOCOLS, fragment_keys, service_keys, space
 from pyxdp.net.addresses import host_network
+from pyxdp.net.prefixes import Prefixes
 from pyxdp.net.values import PORT_PROTOCOLS, Family
 from pyxdp.resolver import AddressSet, Direction
 
@@ -197,5 +198,5 @@ def _groups(members: Iterable[PortMember]) -> Iterator[tuple[tuple[int, int], Ad
     for member in members:
         groups[member.protocol, member.port].add(host_network(member.address))
     for key, networks in sorted(groups.items()):
-        ordered = tuple(sorted(networks, key=lambda network: (network.version, int(network.network_address))))
+        ordered = Prefixes.of(networks)
         yield key, AddressSet("port:" + ",".join(map(str, ordered)), ordered)

@@ -12,6 +12,7 @@ from pyxdp.compiler.matches import AddressCondition, Match
 from pyxdp.compiler.service import KEYS, fragment_keys, service_keys
 from pyxdp.model import Action, IcmpMatch
 from pyxdp.net import PortRange
+from pyxdp.net.prefixes import Prefixes
 from pyxdp.net.values import ICMPV6
 from pyxdp.resolver import AddressSet, Direction, EffectiveRule, PortMatch, RuleId, Side
 
@@ -55,7 +56,7 @@ def failsafe_rules(effective: EffectivePolicy, direction: Direction, *, mirrored
 
 def _failsafe(failsafe: FailsafePort, direction: Direction, index: int, *, reply: bool) -> EffectiveRule:
     network = failsafe.net
-    peer = () if network is None else (AddressSet(f"nets:{network}", (network,)),)
+    peer = () if network is None else (AddressSet(f"nets:{network}", Prefixes.of([network])),)
     port = PortMatch((PortRange(failsafe.port, failsafe.port),))
     from_peer = direction is Direction.INGRESS
     listed = Direction(1 - direction.value) if reply else direction

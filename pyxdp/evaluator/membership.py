@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.evaluator.labels import endpoint_labels
+from pyxdp.net.prefixes import NO_PREFIXES, Prefixes
 from pyxdp.selector import LabelLeaf, Selector, parse, replace_leaves
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         Resources,
         ServiceAccountMatch,
     )
-    from pyxdp.net import Address, Network
+    from pyxdp.net import Address
     from pyxdp.selector import Leaf
 
 NAMESPACE_LABEL: Final = "projectcalico.org/namespace"
@@ -50,12 +51,12 @@ class Member:
     resource: HostEndpoint | GlobalNetworkSet | NetworkSet
     labels: Mapping[str, str]
     addresses: tuple[Address, ...] = ()
-    nets: tuple[Network, ...] = ()
+    nets: Prefixes = NO_PREFIXES
     ports: tuple[EndpointPort, ...] = ()
 
     def holds(self, address: Address) -> bool:
         """Tell whether the address belongs to this member."""
-        return address in self.addresses or any(address in net for net in self.nets)
+        return address in self.addresses or self.nets.contains(address)
 
 
 class Membership:

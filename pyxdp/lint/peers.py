@@ -104,7 +104,7 @@ def _marked(side: Side, known: dict[str, frozenset[int]]) -> set[int]:
 def _marks_in(one: AddressSet) -> Iterator[int]:
     wanted: tuple[int, int] = (_MARKS.version, int(_MARKS.network_address))
     begin = bisect_left(one.networks, wanted, key=lambda it: (it.version, int(it.network_address)))
-    for network in one.networks[begin:]:
+    for network in map(one.networks.__getitem__, range(begin, len(one.networks))):
         if network.network_address not in _MARKS:
             return
         if network.prefixlen == _MARKS.max_prefixlen:

@@ -8,7 +8,7 @@
 ... spec: {nets: [10.1.0.0/16, 192.0.2.7]}
 ... ''')
 >>> manifest.resources.globalNetworkSets[0].nets
-(IPv4Network('10.1.0.0/16'), IPv4Network('192.0.2.7/32'))
+Prefixes(10.1.0.0/16, 192.0.2.7/32)
 
 This is the only layer that reads text, and what it returns is valid: every rule of the resource reference (spec
 sections 1, 2.5, 3.3, 8.2 and 8.3) has been applied, defaults are filled in, and no later layer checks again.

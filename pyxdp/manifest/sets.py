@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyxdp.manifest.place import Fields, Reader
     from pyxdp.model import Metadata
     from pyxdp.net import Network
+    from pyxdp.net.prefixes import Prefixes
 
 _NETS: Reader[tuple[Network, ...]] = each(loose_network)
 
@@ -29,10 +30,12 @@ def network_set(metadata: Metadata, spec: Fields) -> NetworkSet:
     return NetworkSet(metadata=metadata, nets=_nets(spec))
 
 
-def _nets(spec: Fields) -> tuple[Network, ...]:
-    """Return the prefixes in the order written, each once; lists from feeds often repeat some."""
+def _nets(spec: Fields) -> Prefixes:
+    """Return the prefixes, each once; lists from feeds often repeat some."""
+    from pyxdp.net.prefixes import Prefixes  # noqa: PLC0415 - loads numpy
+
     written = spec.read("nets", _NETS, ())
-    distinct = tuple(dict.fromkeys(written))
+    distinct = Prefixes.of(written)
     place = spec.place("nets")
     if place and len(distinct) < len(written):
         place.notice(f"nets: {len(written) - len(distinct):,} entries repeat others and count once")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyxdp.model.metadata import Metadata
-    from pyxdp.net.values import Network
+    from pyxdp.net.prefixes import Prefixes
+
+
+def _none() -> Prefixes:
+    from pyxdp.net.prefixes import NO_PREFIXES  # noqa: PLC0415 - loads numpy
+
+    return NO_PREFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +21,7 @@ class GlobalNetworkSet:
     """Prefixes that selectors reach by the set's labels. Host bits are masked, bare addresses are /32 or /128."""
 
     metadata: Metadata
-    nets: tuple[Network, ...] = ()
+    nets: Prefixes = field(default_factory=_none)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,4 +29,4 @@ class NetworkSet:
     """The same inside a namespace; inherits the namespace's labels."""
 
     metadata: Metadata
-    nets: tuple[Network, ...] = ()
+    nets: Prefixes = field(default_factory=_none)

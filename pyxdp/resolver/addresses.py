@@ -6,26 +6,22 @@ combination of resources, and shared by all rules that select it.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from pyxdp.net.addresses import host_network
+from pyxdp.net.prefixes import Prefixes
 from pyxdp.resolver.effective import AddressSet, PortMember
 from pyxdp.resolver.labels import endpoint_labels, network_set_labels
 from pyxdp.selector import And, Equals, In
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyxdp.model import HostEndpoint, Resources
     from pyxdp.net import Network
     from pyxdp.selector import Node, Selector
-
-# Above an address of 128 bits and a prefix length of 8.
-_FAMILY_SHIFT: Final = 136
-_LENGTH_BITS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,7 @@ class _Peer:
     """A host endpoint or a network set, as selectors see it."""
 
     labels: Mapping[str, str]
-    networks: tuple[Network, ...]
+    networks: Prefixes
     endpoint: HostEndpoint | None = None
 
 
@@ -45,7 +41,7 @@ class Peers:
         namespaces = {namespace.metadata.name: namespace for namespace in resources.namespaces}
         self._peers = [
             *(
-                _Peer(endpoint_labels(endpoint, profiles), _single_addresses(endpoint), endpoint)
+                _Peer(endpoint_labels(endpoint, profiles), _addresses(endpoint), endpoint)
                 for endpoint in resources.hostEndpoints
             ),
             *(_Peer(one.metadata.labels, one.nets) for one in resources.globalNetworkSets),
@@ -55,8 +51,7 @@ class Peers:
         for number, peer in enumerate(self._peers):
             for label in peer.labels.items():
                 self._by_label[label].append(number)
-        self._sorted: dict[int, dict[int, Network]] = {}
-        self._merged: dict[tuple[int, ...], tuple[Network, ...]] = {}
+        self._merged: dict[tuple[int, ...], Prefixes] = {}
         self._address_sets: dict[str, AddressSet] = {}
         self._written: dict[tuple[Network, ...], AddressSet] = {}
 
@@ -72,7 +67,7 @@ class Peers:
         """Return the set of prefixes that a rule spells out."""
         found = self._written.get(networks)
         if found is None:
-            distinct = tuple(_by_order(networks).values())
+            distinct = Prefixes.of(networks)
             found = AddressSet("nets:" + ",".join(map(str, distinct)), distinct)
             self._written[networks] = found
         return found
@@ -105,44 +100,15 @@ class Peers:
             best = min(best, having, key=len)
         return sorted(best)
 
-    def _merge(self, numbers: tuple[int, ...]) -> tuple[Network, ...]:
+    def _merge(self, numbers: tuple[int, ...]) -> Prefixes:
         merged = self._merged.get(numbers)
         if merged is None:
-            parts = [self._in_order(number) for number in numbers]
-            merged = tuple(_merge_ordered(parts).values())
-            self._merged[numbers] = merged
+            merged = self._merged[numbers] = Prefixes.union([self._peers[number].networks for number in numbers])
         return merged
 
-    def _in_order(self, number: int) -> dict[int, Network]:
-        ordered = self._sorted.get(number)
-        if ordered is None:
-            ordered = self._sorted[number] = _by_order(self._peers[number].networks)
-        return ordered
 
-
-def _single_addresses(endpoint: HostEndpoint) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(address) for address in endpoint.expectedIPs)
-
-
-def _by_order(networks: Iterable[Network]) -> dict[int, Network]:
-    """Return distinct networks by a number that sorts as (family, address, length), in that order.
-
-    Comparing network objects themselves costs microseconds each time.
-    """
-    numbered = {
-        network.version << _FAMILY_SHIFT | int(network.network_address) << _LENGTH_BITS | network.prefixlen: network
-        for network in networks
-    }
-    return {number: numbered[number] for number in sorted(numbered)}
-
-
-def _merge_ordered(parts: Sequence[Mapping[int, Network]]) -> Mapping[int, Network]:
-    if len(parts) == 1:
-        return parts[0]
-    # Python's sort finds the runs that the parts are, so this is a merge.
-    numbers = sorted(chain.from_iterable(parts))
-    numbered = {number: network for part in parts for number, network in part.items()}
-    return {number: numbered[number] for number in numbers}
+def _addresses(endpoint: HostEndpoint) -> Prefixes:
+    return Prefixes.of(map(host_network, endpoint.expectedIPs))
 
 
 def _required(root: Node) -> Iterator[tuple[str, frozenset[str]]]:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyxdp.model import FailsafePort, IcmpMatch
-    from pyxdp.net import Address, Interface, Network, PortRange, Protocol
+    from pyxdp.net import Address, Interface, PortRange, Protocol
+    from pyxdp.net.prefixes import Prefixes
     from pyxdp.net.values import Family
 
 
@@ -39,12 +40,11 @@ class AddressSet:
 
     Attributes:
         id: the selector's id (``s:...``), or ``nets:`` with the written prefixes; equal ids have equal members.
-        networks: sorted by (family, address, length), without duplicates; overlaps are possible. Not hashed: there may
-            be very many.
+        networks: its members. Not hashed: there may be very many.
     """
 
     id: str
-    networks: tuple[Network, ...] = field(hash=False)
+    networks: Prefixes = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)

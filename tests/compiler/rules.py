@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pyxdp.model import Action, IcmpMatch
 from pyxdp.net import Packet, PortRange, Protocol
+from pyxdp.net.prefixes import NO_PREFIXES, Prefixes
 from pyxdp.net.values import ICMP, ICMPV6, PORT_PROTOCOLS
 from pyxdp.resolver import AddressSet, Direction, EffectiveRule, PortMatch, PortMember, RuleId, Side
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 ADDRESSES: Final = tuple(map(ip_address, ("10.0.0.1", "10.0.0.2", "10.1.0.1", "fd00::1", "fd00::2", "fd00:0:0:1::1")))
 _PREFIXES: Final = ("10.0.0.0/8", "10.0.0.0/24", "10.0.0.1/32", "0.0.0.0/0", "::/0", "fd00::/64", "fd00::1/128")
 _SETS: Final = (
-    *(AddressSet(f"nets:{prefix}", (ip_network(prefix),)) for prefix in _PREFIXES),
-    AddressSet("s:mixed", tuple(map(ip_network, ("10.0.0.1/32", "fd00::/128", "fd00::/127")))),
-    AddressSet("s:none", ()),
+    *(AddressSet(f"nets:{prefix}", Prefixes.of([ip_network(prefix)])) for prefix in _PREFIXES),
+    AddressSet("s:mixed", Prefixes.of(map(ip_network, ("10.0.0.1/32", "fd00::/128", "fd00::/127")))),
+    AddressSet("s:none", NO_PREFIXES),
 )
 _EDGES: Final = (0, 1, 53, 80, 81, 65535)
 _PROTOCOLS: Final = (6, 17, 47, 132, 136, ICMP, ICMPV6)

@@ -185,11 +185,12 @@ PROGRAM: Final = """
 from ipaddress import ip_network
 from pyxdp.compiler import compile_policy
 from pyxdp.model import Action
+from pyxdp.net.prefixes import Prefixes
 from pyxdp.resolver import AddressSet, Side
 from tests.compiler.policies import SSH, effective, policy, rule, tier
 
 def peers(*prefixes):
-    return Side(sets=tuple(AddressSet(f"nets:{one}", (ip_network(one),)) for one in prefixes))
+    return Side(sets=tuple(AddressSet(f"nets:{one}", Prefixes.of([ip_network(one)])) for one in prefixes))
 
 rules = [
     rule(Action.DENY, 80, source=peers("10.0.0.0/8", "10.1.0.0/16")),

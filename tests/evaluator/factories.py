@@ -32,6 +32,7 @@ from pyxdp.model import (
     Tier,
 )
 from pyxdp.net import Interface, Packet, PortRange, Protocol
+from pyxdp.net.prefixes import Prefixes
 from pyxdp.net.values import PROTOCOL_NUMBERS
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def tier(name: str, *, order: float | None = 1e6, action: Action = Action.DENY) 
 
 
 def network_set(name: str, *nets: str, **labels: str) -> GlobalNetworkSet:
-    return GlobalNetworkSet(metadata=named(name, **labels), nets=tuple(ip_network(net) for net in nets))
+    return GlobalNetworkSet(metadata=named(name, **labels), nets=Prefixes.of(ip_network(net) for net in nets))
 
 
 def failsafes(inbound: Sequence[str] = (), outbound: Sequence[str] = (), *, of: str = "default") -> FelixConfiguration:

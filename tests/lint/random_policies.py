@@ -23,6 +23,7 @@ from pyxdp.model import (
     Tier,
 )
 from pyxdp.net import Interface, Packet, PortRange, Protocol
+from pyxdp.net.prefixes import Prefixes
 
 if TYPE_CHECKING:
     from random import Random
@@ -79,9 +80,12 @@ class Dice:
                 Tier(metadata=Metadata(name="late"), order=2_000_000, defaultAction=self._end()),
             ),
             globalNetworkSets=(
-                GlobalNetworkSet(metadata=Metadata(name="s0", labels={"role": "a"}), nets=self._nets(4, 2)),
                 GlobalNetworkSet(
-                    metadata=Metadata(name="s1", labels={"role": "b"}), nets=(*self._nets(4), *self._nets(6))
+                    metadata=Metadata(name="s0", labels={"role": "a"}), nets=Prefixes.of(self._nets(4, 2))
+                ),
+                GlobalNetworkSet(
+                    metadata=Metadata(name="s1", labels={"role": "b"}),
+                    nets=Prefixes.of((*self._nets(4), *self._nets(6))),
                 ),
             ),
             profiles=(Profile(metadata=Metadata(name="mine"), ingress=self._rules(), egress=self._rules()),),

@@ -18,6 +18,7 @@ from pyxdp.model import (
     ServiceMatch,
 )
 from pyxdp.net import PortRange, Protocol
+from pyxdp.net.prefixes import NO_PREFIXES, Prefixes
 from tests.manifest.documents import document, gnp, only, text_of
 
 ALLOW = {"action": "Allow"}
@@ -143,7 +144,7 @@ def test_network_set_masks_host_bits_and_drops_repeats_with_a_notice() -> None:
     nets = ["10.1.2.3/8", "192.0.2.1", "2001:db8::1", "2001:db8::1/32", "10.0.0.0/8", "0.0.0.0/0"]
     manifest = loads(text_of(document("GlobalNetworkSet", {"nets": nets})), file="s")
     expected = ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::1/128", "2001:db8::/32", "0.0.0.0/0"]
-    assert manifest.resources.globalNetworkSets[0].nets == tuple(ip_network(net) for net in expected)
+    assert manifest.resources.globalNetworkSets[0].nets == Prefixes.of(ip_network(net) for net in expected)
     assert manifest.notices == ("s:1: GlobalNetworkSet/it: nets: 1 entries repeat others and count once",)
 
 
@@ -169,7 +170,7 @@ def test_null_is_the_same_as_not_given() -> None:
         ("tier", "order", "ingress", "egress", "selector", "types", "doNotTrack", "namespaceSelector")
     )
     assert only(gnp(**written), "globalNetworkPolicies") == only(gnp(), "globalNetworkPolicies")
-    assert only(document("GlobalNetworkSet", {"nets": None}), "globalNetworkSets").nets == ()
+    assert only(document("GlobalNetworkSet", {"nets": None}), "globalNetworkSets").nets == NO_PREFIXES
 
 
 def test_what_the_server_writes_is_ignored() -> None:

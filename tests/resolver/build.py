@@ -21,6 +21,7 @@ from pyxdp.model import (
     Tier,
 )
 from pyxdp.net import Interface, PortRange, Protocol
+from pyxdp.net.prefixes import Prefixes
 from pyxdp.net.values import PROTOCOL_NUMBERS
 from pyxdp.resolver import Direction, PolicyClass, resolve
 
@@ -62,11 +63,11 @@ def policy(name: str = "policy", *rules: Rule, **fields: Any) -> GlobalNetworkPo
 
 
 def global_set(name: str, nets: str, labels: Mapping[str, str] | None = None) -> GlobalNetworkSet:
-    return GlobalNetworkSet(metadata=metadata(name, labels), nets=networks(nets))
+    return GlobalNetworkSet(metadata=metadata(name, labels), nets=Prefixes.of(networks(nets)))
 
 
 def network_set(namespace: str, name: str, nets: str, labels: Mapping[str, str] | None = None) -> NetworkSet:
-    return NetworkSet(metadata=metadata(name, labels, namespace), nets=networks(nets))
+    return NetworkSet(metadata=metadata(name, labels, namespace), nets=Prefixes.of(networks(nets)))
 
 
 def namespace(name: str, labels: Mapping[str, str] | None = None) -> Namespace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.evaluator import PolicyClass
 from pyxdp.model import (
@@ -23,6 +23,7 @@ from pyxdp.model import (
     StagedGlobalNetworkPolicy,
     Tier,
 )
+from pyxdp.net.prefixes import Prefixes
 from tests.verdicts import vocabulary
 from tests.verdicts.dice import once_in, some, subset
 from tests.verdicts.random_rules import random_rules
@@ -119,8 +120,8 @@ def _labels(random: Random) -> dict[str, str]:
     return {key: random.choice(vocabulary.VALUES[key]) for key in vocabulary.LABELS if not once_in(random, 3)}
 
 
-def _nets(random: Random) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys(some(random, vocabulary.ALL_NETWORKS, least=1, most=5)))
+def _nets(random: Random) -> Prefixes:
+    return Prefixes.of(some(random, vocabulary.ALL_NETWORKS, least=1, most=5))
 
 
 def _endpoints(random: Random) -> Iterator[HostEndpoint]:

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyxdp.planner.capacity import ENTRY_BYTES, capacities, needed
+from pyxdp.planner.content import same
 from pyxdp.planner.operations import (
     AttachXdp,
     AwaitGrace,
@@ -171,9 +172,9 @@ class _Planning:
     @cached_property
     def in_force(self) -> bool:
         """Whether the active slot holds the target's image already."""
-        header, target = self.state.slots[self.state.active], self.target
-        same = header.digest == target.digest
-        return bool(header.generation) and same and _stripped(target.tables) == _stripped(self.state.tables)
+        header, there, wanted = self.state.slots[self.state.active], self.state.tables, self.target.tables
+        claimed = bool(header.generation) and header.digest == self.target.digest
+        return claimed and all(same(there.get(name, b""), wanted.get(name, b"")) for name in ENTRY_BYTES)
 
     @cached_property
     def wanted(self) -> dict[str, Instance]:
@@ -333,7 +334,3 @@ def _differs(record: Endpoint, governed: Governed, attached: bool) -> bool:  # n
 
 def _ifindexes(target: Target) -> dict[str, int]:
     return {name: it.ifindex for name, it in target.interfaces.items()}
-
-
-def _stripped(tables: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {name: tables.get(name, b"").rstrip(b"\0") for name in ENTRY_BYTES}

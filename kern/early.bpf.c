@@ -34,14 +34,15 @@ static __always_inline bool is_certain(struct xdp_md *ctx, const struct flow *fl
 }
 
 /* Log rules on the way to a judgement that was reached silently. */
-static __always_inline void count_logs(const struct judgement *judgement, const struct flow *flow, __u32 place)
+static __always_inline void count_logs(const struct judgement *judgement, const struct flow *flow, __u32 slot,
+				       __u32 place)
 {
 	if (judgement->continued)
-		judge(flow, place, COUNTING);
+		judge(flow, slot, place, COUNTING);
 }
 
 /* Drops the packet, and counts what netfilter would have counted, if it is certain that it would have been dropped there. */
-static __always_inline bool drops(struct xdp_md *ctx, const struct flow *flow, __u32 endpoint)
+static __always_inline bool drops(struct xdp_md *ctx, const struct flow *flow, __u32 slot, __u32 endpoint)
 {
 	__u32 prednat_place = place_of(endpoint, PYXDP_CLASS_PREDNAT, PYXDP_INGRESS);
 	__u32 normal_place = place_of(endpoint, PYXDP_CLASS_NORMAL, PYXDP_INGRESS);
@@ -49,16 +50,16 @@ static __always_inline bool drops(struct xdp_md *ctx, const struct flow *flow, _
 
 	if (!is_ordinary(flow))
 		return false;
-	prednat = judge(flow, prednat_place, SILENT);
+	prednat = judge(flow, slot, prednat_place, SILENT);
 	if (prednat.verdict == PYXDP_VERDICT_NONE) {
-		normal = judge(flow, normal_place, SILENT);
+		normal = judge(flow, slot, normal_place, SILENT);
 		decision = &normal;
 	}
 	if (!denies(decision) || !is_certain(ctx, flow, decision == &prednat))
 		return false;
-	count_logs(&prednat, flow, prednat_place);
+	count_logs(&prednat, flow, slot, prednat_place);
 	if (decision == &normal)
-		count_logs(&normal, flow, normal_place);
+		count_logs(&normal, flow, slot, normal_place);
 	count_rule(decision->counter, flow->length);
 	count_reason(normal_place, PYXDP_DROP_EARLY);
 	return true;
@@ -71,7 +72,7 @@ int pyxdp_early_drop(struct xdp_md *ctx)
 
 	if (!packet)
 		return XDP_PASS;
-	if (drops(ctx, &packet->flow, packet->endpoint))
+	if (drops(ctx, &packet->flow, packet->slot, packet->endpoint))
 		return XDP_DROP;
 	/* What pyxdp_xdp would have counted. */
 	count_reason(place_of(packet->endpoint, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS), PYXDP_PASS_NO_MATCH);

@@ -11,6 +11,7 @@
 
 struct handover {
 	struct flow flow;
+	__u32 slot; /* by whose policy pyxdp_xdp has judged the packet */
 	__u32 endpoint;
 };
 

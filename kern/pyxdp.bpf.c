@@ -27,7 +27,7 @@ static __always_inline enum pyxdp_reason parse_frame(struct cursor *cursor, stru
 }
 
 /* Does not return if early drop takes over: it then counts the packet, whatever becomes of it. */
-static __always_inline void hand_over(struct xdp_md *ctx, const struct flow *flow)
+static __always_inline void hand_over(struct xdp_md *ctx, const struct flow *flow, __u32 slot)
 {
 	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_NORMAL, PYXDP_INGRESS);
 	const struct pyxdp_ruleset *ruleset;
@@ -35,13 +35,14 @@ static __always_inline void hand_over(struct xdp_md *ctx, const struct flow *flo
 
 	if (!pyxdp_early_possible || !flow->is_plain || !flow->has_ports)
 		return;
-	ruleset = ruleset_of(active_slot(), place);
+	ruleset = ruleset_of(slot, place);
 	if (!ruleset || !(ruleset->flags & PYXDP_RULESET_EARLY))
 		return;
 	to = handover();
 	if (!to)
 		return;
 	to->flow = *flow;
+	to->slot = slot;
 	to->endpoint = pyxdp_endpoint_number;
 	bpf_tail_call(ctx, &pyxdp_early, 0);
 }
@@ -49,28 +50,29 @@ static __always_inline void hand_over(struct xdp_md *ctx, const struct flow *flo
 SEC("xdp")
 int pyxdp_xdp(struct xdp_md *ctx)
 {
-	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS);
+	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS), slot;
 	struct cursor cursor = xdp_cursor(ctx);
 	struct flow flow = { .length = ctx->data_end - ctx->data };
 	enum pyxdp_reason reason = parse_frame(&cursor, &flow);
 	struct judgement judgement;
 
+	slot = active_slot();
 	if (reason == PYXDP_PASS_ALLOWED)
-		judgement = judge(&flow, place, COUNTING);
+		judgement = judge(&flow, slot, place, COUNTING);
 	else
-		judgement = judge_unparsed(reason, place);
+		judgement = judge_unparsed(reason, slot, place);
 	if (judgement.flags & PYXDP_RULESET_OPINION) {
 		/* The raw table drops, and counts it. */
 		if (judgement.verdict == PYXDP_VERDICT_DENY)
 			return XDP_PASS;
 	} else if (judgement.reason == PYXDP_PASS_NO_MATCH) {
-		hand_over(ctx, &flow);
+		hand_over(ctx, &flow, slot);
 	}
 	count(&judgement, &flow, place);
 	return judgement.verdict == PYXDP_VERDICT_DENY ? XDP_DROP : XDP_PASS;
 }
 
-static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct flow *flow, __u32 place,
+static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct flow *flow, __u32 slot, __u32 place,
 						  enum effect effect)
 {
 	struct cursor cursor = skb_cursor(skb);
@@ -82,8 +84,8 @@ static __always_inline struct judgement judge_skb(struct __sk_buff *skb, struct 
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		reason = parse_ipv6(&cursor, flow);
 	if (reason != PYXDP_PASS_ALLOWED)
-		return judge_unparsed(reason, place);
-	return judge(flow, place, effect);
+		return judge_unparsed(reason, slot, place);
+	return judge(flow, slot, place, effect);
 }
 
 static __always_inline bool counts(__u32 asked, bool taken, const struct judgement *judgement)
@@ -96,13 +98,13 @@ static __always_inline bool counts(__u32 asked, bool taken, const struct judgeme
 SEC("socket")
 int pyxdp_answer(struct __sk_buff *skb)
 {
-	__u32 place = skb->cb[QUESTION_PLACE], asked = skb->cb[QUESTION_ASKED];
+	__u32 place = skb->cb[QUESTION_PLACE], asked = skb->cb[QUESTION_ASKED], slot = active_slot();
 	struct flow flow = {};
-	struct judgement judgement = judge_skb(skb, &flow, place, asked & COUNTS_ALL ? COUNTING : SILENT);
+	struct judgement judgement = judge_skb(skb, &flow, slot, place, asked & COUNTS_ALL ? COUNTING : SILENT);
 	bool taken = judgement.verdict == (asked & ASKED_VERDICT);
 
 	if (taken && asked & COUNTS_LOGS && judgement.continued)
-		judge(&flow, place, COUNTING);
+		judge(&flow, slot, place, COUNTING);
 	if (counts(asked, taken, &judgement))
 		count(&judgement, &flow, place);
 	if (taken && asked & COUNTS_NOTRACK)

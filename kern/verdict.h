@@ -53,6 +53,7 @@ static __always_inline struct judgement undecided(enum pyxdp_verdict verdict, en
 	return (struct judgement){ .verdict = verdict, .reason = reason };
 }
 
+/* To be read once a run: what a run looks up twice must be of one policy. */
 static __always_inline __u32 active_slot(void)
 {
 	struct pyxdp_control *control;
@@ -102,12 +103,12 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
 }
 
 /*
- * Judges a parsed flow by the active policy; returns a packed struct judgement. Global, so that the verifier looks at it once
+ * Judges a parsed flow by a slot's policy; returns a packed struct judgement. Global, so that the verifier looks at it once
  * and not once for every way through the parser. Pointer arguments of global functions need Linux 5.12.
  */
-__noinline __u64 pyxdp_judge(const struct flow *flow, __u32 place, __u32 effect)
+__noinline __u64 pyxdp_judge(const struct flow *flow, __u32 slot, __u32 place, __u32 effect)
 {
-	struct rows rows = { .slot = active_slot() };
+	struct rows rows = { .slot = slot };
 	union packed_judgement result = {};
 
 	if (!flow)
@@ -123,17 +124,17 @@ __noinline __u64 pyxdp_judge(const struct flow *flow, __u32 place, __u32 effect)
 	return result.packed;
 }
 
-static __always_inline struct judgement judge(const struct flow *flow, __u32 place, enum effect effect)
+static __always_inline struct judgement judge(const struct flow *flow, __u32 slot, __u32 place, enum effect effect)
 {
-	union packed_judgement result = { .packed = pyxdp_judge(flow, place, effect) };
+	union packed_judgement result = { .packed = pyxdp_judge(flow, slot, place, effect) };
 
 	return result.judgement;
 }
 
 /* The verdict of a packet that did not parse: its reason decides, unless nothing governs the interface. */
-static __always_inline struct judgement judge_unparsed(enum pyxdp_reason reason, __u32 place)
+static __always_inline struct judgement judge_unparsed(enum pyxdp_reason reason, __u32 slot, __u32 place)
 {
-	const struct pyxdp_ruleset *ruleset = ruleset_of(active_slot(), place);
+	const struct pyxdp_ruleset *ruleset = ruleset_of(slot, place);
 	struct judgement judgement;
 
 	if (!ruleset)

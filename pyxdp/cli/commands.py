@@ -102,6 +102,7 @@ _COMMANDS: Final = {
     "explain": "explain",
     "compile": "compile",
     "log": "log",
+    "bench": "bench",
     "version": "version",
 }
 

@@ -12,6 +12,7 @@
     |-- OperatorError             the machine is not ready: interface, bpffs, iptables, privileges
     |   |-- UnknownInterfaceError
     |   |-- BusyError             another pyxdp holds the lock
+    |   |-- StaleError            another pyxdp has changed what a session goes on from
     |   `-- XtablesError          iptables is missing, too old, or refused the rules
     `-- BpfError (also OSError)   the kernel refused a bpf() call; errno is kept
         |-- VerifierError         holds the verifier's log as a list of lines
@@ -161,6 +162,13 @@ class UnknownInterfaceError(OperatorError):
 
 class BusyError(OperatorError):
     """Another process is changing the same dataplane."""
+
+
+class StaleError(OperatorError):
+    """Another process has changed the dataplane since this session did."""
+
+    def __init__(self) -> None:
+        super().__init__("another pyxdp has changed the dataplane meanwhile", hint="apply again")
 
 
 class XtablesError(OperatorError):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ANSWER: Final = "answer"
 _EARLY: Final = "early_drop"
 #: Maps whose half the programs know as a constant.
-_HALVES: Final = ("rules", "rows", "pages", "ranges", "range_index")
+_HALVES: Final = tuple(name for name in planner.ENTRY_BYTES if name != "rulesets")
 
 
 class Programs:

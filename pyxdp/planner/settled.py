@@ -15,14 +15,14 @@ from pyxdp.planner.operations import (
     Switch,
     WriteNames,
 )
-from pyxdp.planner.state import Instance, LoadedObject, Rules, XdpLink
+from pyxdp.planner.state import Early, Instance, LoadedObject, Rules, XdpLink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyxdp.abi import Endpoint
     from pyxdp.planner.operations import Plan
-    from pyxdp.planner.state import Early, State, Target
+    from pyxdp.planner.state import State, Target
 
 #: Operations on nothing but the maps of the object in force.
 _ON_MAPS = (WriteNames, AwaitGrace, FillSlot, Switch, FreeNames)
@@ -33,7 +33,9 @@ def only_maps(plan: Plan) -> bool:
     return all(isinstance(operation, _ON_MAPS) for operation in plan.operations)
 
 
-def settled(state: State, target: Target, plan: Plan, endpoints: Mapping[int, Endpoint], early: Early) -> State:
+def settled(
+    state: State, target: Target, plan: Plan, endpoints: Mapping[int, Endpoint], early: Early = Early.OFF
+) -> State:
     """Return the state after a plan.
 
     Args:
@@ -41,14 +43,15 @@ def settled(state: State, target: Target, plan: Plan, endpoints: Mapping[int, En
         target: that the plan was made for.
         plan: all of whose operations have been carried out.
         endpoints: the records; why XDP is not native somewhere is found out by trying.
-        early: of the object in force now; whether the kernel loads the program is found out likewise.
+        early: of the object in force now; whether the kernel loads the program is found out likewise. Not looked at
+            if the plan is for maps only.
     """
-    after = replace(state, names=dict(target.names), endpoints=dict(endpoints))
+    after = replace(state, tables=target.tables, names=dict(target.names), endpoints=dict(endpoints))
     for operation in plan.operations:
         if isinstance(operation, FillSlot):
             header = Slot(operation.generation, operation.applied_ns, operation.digest)
             slots = (header, state.slots[1]) if operation.slot == 0 else (state.slots[0], header)
-            after = replace(after, slots=slots, tables=operation.tables)
+            after = replace(after, slots=slots)
         elif isinstance(operation, Switch):
             after = replace(after, active=operation.slot)
     if only_maps(plan):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Contents of a table: whole entries, or whole entries and then zero.
-Table: TypeAlias = bytes | memoryview
+Table: TypeAlias = bytes | bytearray | memoryview
 Variant: TypeAlias = Literal["nft", "legacy"]
 Family: TypeAlias = Literal[4, 6]
 

@@ -6,6 +6,7 @@ import errno
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxdp.bpf._array import ArrayOperations
@@ -109,6 +110,12 @@ class Map(ArrayOperations):
             max_entries=raw.max_entries,
             flags=raw.map_flags,
         )
+
+    @property
+    def memory(self) -> int:
+        """Bytes of kernel memory that the map takes, as the kernel reckons; before Linux 6.4 those of its elements."""
+        told = Path(f"/proc/self/fdinfo/{self.fileno()}").read_text()
+        return int(dict(line.split(":", 1) for line in told.splitlines())["memlock"])
 
     def get(self, key: Key) -> bytes | None:
         """Return the value of a key, or ``None``; of a per-CPU map all CPUs' values, each padded to 8 bytes."""

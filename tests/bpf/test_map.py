@@ -44,6 +44,13 @@ def test_info(table: Map) -> None:
     assert repr(table) == f"<Map map 'table' (id {info.id})>"
 
 
+def test_memory_that_the_kernel_takes() -> None:
+    with Map.create(MapType.ARRAY, key_size=4, value_size=8, max_entries=1 << 17, flags=MapFlag.MMAPABLE) as large:
+        assert 1 << 20 <= large.memory < 1.1 * (1 << 20)
+    with Map.create(MapType.PERCPU_ARRAY, key_size=4, value_size=8, max_entries=1 << 15) as counters:
+        assert counters.memory >= num_possible_cpus() * 8 << 15
+
+
 def test_a_key_comes_and_goes(table: Map) -> None:
     assert table.get(1) is None
     table.update(1, b"abcd")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyxdp import planner
-from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode, decode_array, sizeof
+from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode_array, sizeof
 from pyxdp.bpf import Link, LinkInfo, Map, Program
 from pyxdp.dataplane.bpffs import entries, target_of
 from pyxdp.dataplane.layout import EARLY_REFUSED, FILTERS, PROGRAMS, instance_of, interface_name, object_of
@@ -160,7 +160,8 @@ def _used(pin: Path, struct: type[S]) -> dict[int, S]:
     with Map.from_pin(pin) as its_map:
         data = its_map.read()
     elements = (data[at : at + size] for at in range(0, len(data), size))
-    return {index: decode(struct, element) for index, element in enumerate(elements) if element != empty}
+    used = {index: element for index, element in enumerate(elements) if element != empty}
+    return dict(zip(used, decode_array(struct, b"".join(used.values())), strict=True))
 
 
 def _links(

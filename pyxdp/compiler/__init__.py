@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyxdp.compiler.image import MapImage, build_image
+from pyxdp.compiler.building import build_image
+from pyxdp.compiler.image import MapImage
 from pyxdp.compiler.ruleset import EndpointRulesets, Ruleset, Rulesets, compile_rulesets
 from pyxdp.compiler.sequence import CompiledRule
 

@@ -1,0 +1,149 @@
+"""The pages that IPv4 addresses, service keys and source ports walk, and the lists of pieces at their end.
+
+A page stands for an aligned range of numbers and has an entry for each of its 256 parts. Where a part is of one class,
+the entry says which; where it is cut, the entry leads to a page for the part, or to a list of its pieces. Equal pages
+and equal lists of one level are stored once: many a blocklist has one address in each of a million /24.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxdp.abi import Entry, Limit, Page, Piece, Service
+from pyxdp.compiler.lists import beginnings, distinct_rows
+
+if TYPE_CHECKING:
+    from pyxdp.compiler.addresses import Pieces
+
+Entries: TypeAlias = NDArray[np.uint32]
+
+_WIDTH: Final = int(Limit.PAGE_ENTRIES)
+_BYTE: Final = np.uint64(8)
+_LAST: Final = np.uint64(0xFF)
+_UNIT: Final = int(Limit.PIECES_PER_UNIT)
+_LEAF: Final = np.uint32(Entry.LEAF)
+
+
+class Lookup(NamedTuple):
+    """What is looked up by bytes.
+
+    Attributes:
+        pages: one a row.
+        units: of lists of pieces, one a row.
+    """
+
+    pages: Entries
+    units: Entries
+
+
+def lookup(ipv4: Pieces, services: Pieces, sports: Pieces) -> Lookup:
+    """Build the pages of all three, and the lists of pieces of IPv4 addresses."""
+    tables = _Tables()
+    tables.place_addresses(ipv4)
+    tables.place_numbers(Page.SERVICE, int(Service.SERVICES), services)
+    tables.place_numbers(Page.SPORT, 1, sports)
+    return tables.finished()
+
+
+class _Tables:
+    """Collects pages and units in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self._fixed = np.zeros((Page.FIRST_FREE, _WIDTH), np.uint32)
+        self._pages = [self._fixed]
+        self._page_count = int(Page.FIRST_FREE)
+        self._units: list[Entries] = [np.empty((0, _UNIT), np.uint32)]
+        self._unit_count = 0
+
+    def finished(self) -> Lookup:
+        return Lookup(np.concatenate(self._pages), np.concatenate(self._units))
+
+    def place_addresses(self, pieces: Pieces) -> None:
+        """Put the table of IPv4 addresses at its place: two bytes, then one, then one."""
+        root = _leaves(pieces, np.arange(_WIDTH, dtype=np.uint64), 16)
+        cut = _cut(pieces, 16)
+        pages = _leaves(pieces, cut, 8)
+        blocks, entries = self._last_bytes(pieces)
+        pages[np.searchsorted(cut, blocks >> _BYTE), blocks & _LAST] = entries
+        root[cut >> _BYTE, cut & _LAST] = self._add(pages)
+        self._fixed[Page.IPV4 : Page.IPV4 + len(root)] = root
+
+    def place_numbers(self, page: Page, count: int, pieces: Pieces) -> None:
+        """Put the table of numbers below ``count << 16`` at its place: everything but the last byte, then that one."""
+        root = _leaves(pieces, np.arange(count, dtype=np.uint64), 8)
+        cut = _cut(pieces, 8)
+        root[cut >> _BYTE, cut & _LAST] = self._add(_leaves(pieces, cut, 0))
+        self._fixed[page : page + count] = root
+
+    def _last_bytes(self, pieces: Pieces) -> tuple[NDArray[np.uint64], Entries]:
+        """Store the pieces of each /24 that is cut.
+
+        Returns:
+            The first 24 bits of each, and the entry that leads there.
+        """
+        inner = np.flatnonzero(pieces.starts & _LAST)
+        runs = beginnings(pieces.starts[inner] >> _BYTE)
+        # The piece before the first cut reaches into the /24.
+        first, count = inner[runs] - 1, np.diff(runs, append=len(inner)) + 1
+        blocks = pieces.starts[inner[runs]] >> _BYTE
+        entries = np.empty(len(blocks), np.uint32)
+        shorter = 0
+        for k in range(1, Entry.PIECES_MAX + 1):
+            length = _UNIT << k - 1
+            some = (count > shorter) & (count <= length)
+            entries[some] = self._add_lists(k, _lists(pieces, first[some], count[some], length))
+            shorter = length
+        entries[count > shorter] = self._add(_leaves(pieces, blocks[count > shorter], 0))
+        return blocks, entries
+
+    def _add(self, pages: Entries) -> Entries:
+        """Store pages and return their numbers."""
+        first, numbers = distinct_rows(pages)
+        self._pages.append(pages[first])
+        self._page_count += len(first)
+        return (self._page_count - len(first) + numbers).astype(np.uint32)
+
+    def _add_lists(self, k: int, lists: Entries) -> Entries:
+        """Store lists of ``1 << k - 1`` units and return entries that lead to them."""
+        first, numbers = distinct_rows(lists)
+        units = lists[first].reshape(-1, _UNIT)
+        self._units.append(units)
+        self._unit_count += len(units)
+        found = self._unit_count - len(units) + (numbers << k - 1)
+        return (found | k << Entry.PIECES_SHIFT).astype(np.uint32)
+
+
+def _cut(pieces: Pieces, bits: int) -> NDArray[np.uint64]:
+    """Return which aligned ranges of ``1 << bits`` numbers are cut, by the bits above."""
+    inner = pieces.starts[pieces.starts & np.uint64((1 << bits) - 1) != 0] >> np.uint64(bits)
+    return inner[beginnings(inner)]
+
+
+def _leaves(pieces: Pieces, ranges: NDArray[np.uint64], bits: int) -> Entries:
+    """Return a page for each range of ``256 << bits`` numbers; its entries have the class at the beginning of each part."""
+    starts = pieces.starts
+    parts = (starts + np.uint64((1 << bits) - 1)) >> np.uint64(bits)  # the first that begins in each piece
+    rank = np.searchsorted(ranges, parts >> _BYTE)
+    inside = rank < len(ranges)
+    inside[inside] = ranges[rank[inside]] == parts[inside] >> _BYTE
+    places = np.concatenate(
+        (np.arange(len(ranges)) * _WIDTH, rank[inside] * _WIDTH + (parts[inside] & _LAST).astype(int))
+    )
+    around = np.searchsorted(starts, ranges << (np.uint64(bits) + _BYTE), side="right") - 1
+    classes = np.concatenate((pieces.classes[around], pieces.classes[inside]))
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    last = np.append(places[1:] != places[:-1], True)[: len(places)]
+    lengths = np.diff(places[last], append=len(ranges) * _WIDTH)
+    return np.repeat(classes[order][last] | _LEAF, lengths).reshape(-1, _WIDTH)
+
+
+def _lists(pieces: Pieces, first: NDArray[np.int64], count: NDArray[np.int64], length: int) -> Entries:
+    """Return for each run of pieces a list of this length; the last piece is repeated."""
+    places = np.minimum(first[:, None] + np.arange(length), (first + count - 1)[:, None])
+    begins = (pieces.starts[places] & _LAST).astype(np.uint32)
+    begins[:, 0] = 0
+    return pieces.classes[places] | begins << np.uint32(Piece.FIRST_SHIFT)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyxdp.model import HostEndpoint, Resources
     from pyxdp.net import Network
+    from pyxdp.resolver.effective import Peer
     from pyxdp.selector import Node, Selector
 
 
@@ -30,6 +31,7 @@ class _Peer:
 
     labels: Mapping[str, str]
     networks: Prefixes
+    resource: Peer
     endpoint: HostEndpoint | None = None
 
 
@@ -41,11 +43,11 @@ class Peers:
         namespaces = {namespace.metadata.name: namespace for namespace in resources.namespaces}
         self._peers = [
             *(
-                _Peer(endpoint_labels(endpoint, profiles), _addresses(endpoint), endpoint)
+                _Peer(endpoint_labels(endpoint, profiles), _addresses(endpoint), endpoint, endpoint)
                 for endpoint in resources.hostEndpoints
             ),
-            *(_Peer(one.metadata.labels, one.nets) for one in resources.globalNetworkSets),
-            *(_Peer(network_set_labels(one, namespaces, profiles), one.nets) for one in resources.networkSets),
+            *(_Peer(one.metadata.labels, one.nets, one) for one in resources.globalNetworkSets),
+            *(_Peer(network_set_labels(one, namespaces, profiles), one.nets, one) for one in resources.networkSets),
         ]
         self._by_label: dict[tuple[str, str], list[int]] = defaultdict(list)
         for number, peer in enumerate(self._peers):
@@ -59,8 +61,9 @@ class Peers:
         """Return the addresses of everything that the selector selects; the same object for an equal selector."""
         found = self._address_sets.get(selector.canonical)
         if found is None:
-            found = AddressSet(selector.id, self._merge(tuple(self._matching(selector))))
-            self._address_sets[selector.canonical] = found
+            numbers = tuple(self._matching(selector))
+            peers = tuple(self._peers[number].resource for number in numbers)
+            found = self._address_sets[selector.canonical] = AddressSet(selector.id, self._merge(numbers), peers)
         return found
 
     def written(self, networks: tuple[Network, ...]) -> AddressSet:

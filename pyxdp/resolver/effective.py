@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pyxdp.model import Action, Origin
 from pyxdp.net import HookSettings
@@ -12,10 +12,12 @@ from pyxdp.net import HookSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyxdp.model import FailsafePort, IcmpMatch
+    from pyxdp.model import FailsafePort, GlobalNetworkSet, HostEndpoint, IcmpMatch, NetworkSet
     from pyxdp.net import Address, Interface, PortRange, Protocol
     from pyxdp.net.prefixes import Prefixes
     from pyxdp.net.values import Family
+
+    Peer: TypeAlias = HostEndpoint | GlobalNetworkSet | NetworkSet
 
 
 class PolicyClass(Enum):
@@ -41,10 +43,12 @@ class AddressSet:
     Attributes:
         id: the selector's id (``s:...``), or ``nets:`` with the written prefixes; equal ids have equal members.
         networks: its members. Not hashed: there may be very many.
+        peers: what the selector selected, whose addresses these are; empty for written prefixes.
     """
 
     id: str
     networks: Prefixes = field(hash=False)
+    peers: tuple[Peer, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,6 +7,7 @@
     |-- SelectorSyntaxError       a selector does not parse; knows the position
     |-- UnsupportedPolicyError    valid policy that this version can not enforce; names it
     |-- UnknownEndpointError      no HostEndpoint of that name
+    |-- MembersError              no such network set, or no addresses; nothing was changed
     |-- CaptureError              a file of captured packets that can not be read
     |-- CapacityError             a policy larger than a fixed limit; nothing was touched
     |-- OperatorError             the machine is not ready: interface, bpffs, iptables, privileges
@@ -128,6 +129,12 @@ class UnknownEndpointError(PyxdpError):
         hint = f"there are: {', '.join(known)}" if known else "the manifests have no HostEndpoint"
         super().__init__(f"there is no HostEndpoint {name!r}", hint=hint)
         self.name = name
+
+
+class MembersError(PyxdpError):
+    """Members that can not enter or leave a network set: there is no such set, or they are no addresses."""
+
+    exit_code = 2
 
 
 class CaptureError(PyxdpError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -35,12 +34,13 @@ class Memory:
             return
         offset = region.start - region.start % mmap.PAGESIZE
         length = -(-(region.stop - offset) // mmap.PAGESIZE) * mmap.PAGESIZE
-        access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-        try:
-            mapped = mmap.mmap(fd, length, mmap.MAP_SHARED, access, offset=offset)
-        except OSError as error:
-            raise BpfError(error.errno or errno.EINVAL, f"can not map {title} into memory") from error
-        self.view = memoryview(mapped)[region.start - offset : region.stop - offset]
+        # Not Python's mmap, which keeps a file descriptor for as long as anybody has a piece of the memory.
+        mapped = lib.shim_map_memory(fd, offset, length, writable)
+        if not mapped:
+            raise BpfError(ffi.errno, f"can not map {title} into memory")
+        owned = ffi.gc(mapped, lambda memory: lib.shim_unmap_memory(memory, length), length)
+        view = memoryview(ffi.buffer(owned, length))[region.start - offset : region.stop - offset]
+        self.view = view if writable else view.toreadonly()
 
     def __enter__(self) -> Self:
         return self

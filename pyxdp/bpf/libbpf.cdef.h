@@ -138,6 +138,8 @@ int shim_verified_instructions(int fd, __u32 *count);
 int shim_link_create_xdp(int prog_fd, int ifindex, bool native);
 int shim_link_info(int fd, struct shim_link_info *info);
 int shim_xdp_program_id(int ifindex, __u32 *id);
+void *shim_map_memory(int fd, size_t offset, size_t length, bool writable);
+void shim_unmap_memory(void *memory, size_t length);
 void shim_store_u32(void *at, __u32 value);
 void shim_store_u64(void *at, __u64 value);
 int shim_scatter(void *memory, size_t length, const __u64 *offsets, const void *values, size_t count, size_t width);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -219,6 +220,19 @@ static int shim_map_create(__u32 type, __u32 key_size, __u32 value_size, __u32 m
 		attr.inner_map_fd = inner_fd;
 	strncpy(attr.map_name, name, sizeof(attr.map_name) - 1);
 	return shim_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+/* Part of an array with BPF_F_MMAPABLE; both numbers are multiples of the page size. NULL with errno set on failure. */
+static void *shim_map_memory(int fd, size_t offset, size_t length, bool writable)
+{
+	void *memory = mmap(NULL, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, (off_t)offset);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void shim_unmap_memory(void *memory, size_t length)
+{
+	munmap(memory, length);
 }
 
 /* One aligned store that a program sees whole, into a mapping of an array with BPF_F_MMAPABLE. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.bpf import Map
 from pyxdp.dataplane.programs import half_of
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyxdp.bpf import Memory
     from pyxdp.dataplane.layout import Layout
     from pyxdp.planner import Table
+
+#: Bytes filled between two reports of progress; a multiple of ``CHUNK``.
+_STEP: Final = 1 << 20
 
 
 class Halves:
@@ -70,11 +73,11 @@ class Halves:
         done, total = 0, sum(map(len, halves.values()))
         for name, half in halves.items():
             wanted = memoryview(tables.get(name, b""))
-            for at, end in differences(wanted, half):
-                half[at:end] = bytes(wanted[at:end]).ljust(end - at, b"\0")
-                yield (done + end) / total
-            done += len(half)
-            yield done / total
+            for at in range(0, len(half), _STEP):
+                part = half[at : at + _STEP]
+                _make_same(part, wanted[at : at + _STEP])
+                done += len(part)
+                yield done / total
 
     def copy(self, name: str, slot: int, *, source: int, target: int) -> None:
         """Copy a slot into the larger map of another object, which nobody has written to."""
@@ -84,6 +87,11 @@ class Halves:
     def _half(self, number: int, name: str, slot: int) -> memoryview:
         memory, size = self.memory(number, name)
         return memory.view[slot * size : (slot + 1) * size]
+
+
+def _make_same(there: memoryview, wanted: memoryview) -> None:
+    for at, end in differences(wanted, there):
+        there[at:end] = bytes(wanted[at:end]).ljust(end - at, b"\0")
 
 
 def _expect_entries(its_map: Map, name: str) -> None:

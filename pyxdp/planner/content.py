@@ -43,9 +43,9 @@ def used(table: Table, entry: int) -> int:
     """
     view = memoryview(table)
     for at in reversed(_starts(len(view))):
-        length = len(bytes(view[at : at + CHUNK]).rstrip(b"\0"))
-        if length:
-            return -(-(at + length) // entry) * entry
+        piece = bytes(view[at : at + CHUNK])
+        if piece != _ZERO[: len(piece)]:
+            return -(-(at + len(piece.rstrip(b"\0"))) // entry) * entry
     return 0
 
 

@@ -15,7 +15,7 @@ from pyxdp.compiler.members.delta import NeedsRebuildError
 from pyxdp.net.wide import Wide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pyxdp.compiler.members.pieces import Spans
     from pyxdp.net.prefixes import Prefixes
@@ -38,8 +38,10 @@ class SetMembers:
         self._bits = BITS[family]
         self._removed: set[Prefix] = set()
         self._added: list[Prefix] = []
+        # A search among IPv6 prefixes takes its time, so only for lengths that there are.
+        self._lengths = set(range(33) if family == 4 else np.flatnonzero(np.bincount(prefixes.ipv6.length)).tolist())  # noqa: PLR2004
 
-    def add(self, prefixes: Iterable[Prefix], limit: int) -> Spans:
+    def add(self, prefixes: Sequence[Prefix], limit: int) -> Spans:
         """Add prefixes; return the addresses that no other prefix held, as disjoint ascending spans.
 
         Raises:
@@ -52,6 +54,7 @@ class SetMembers:
                 self._removed.discard(one)
             elif not self._has(one):
                 insort(self._added, one)
+        self._lengths |= {length for _, length in prefixes}
         return spans
 
     def remove(self, prefixes: Iterable[Prefix], limit: int) -> Spans:
@@ -75,7 +78,7 @@ class SetMembers:
 
     def _holds(self, address: int, length: int) -> bool:
         """Whether one prefix holds all of this one."""
-        around = [(address >> self._bits - at << self._bits - at, at) for at in range(length + 1)]
+        around = [(address >> self._bits - at << self._bits - at, at) for at in self._lengths if at <= length]
         return any(True for _ in self._among(around))
 
     def _among(self, wanted: list[Prefix]) -> Iterator[Prefix]:

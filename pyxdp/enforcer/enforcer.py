@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pyxdp.compiler.members import Delta
     from pyxdp.dataplane import Report, Step
     from pyxdp.enforcer.networks import Member
     from pyxdp.enforcer.sets import SetName
@@ -182,10 +183,9 @@ class Enforcer:
     def _enforce(self, enforced: EnforcedPolicy, name: SetName, changed: list[Network], *, entering: bool) -> str:
         """Change members, in the slot in force or by applying everything; say why in the second case."""
         try:
-            deltas = enforced.deltas(name, changed, entering=entering)
-            if deltas:
-                self._session.write_members(deltas)
+            self._write(enforced.deltas(name, changed, entering=entering))
         except (NeedsRebuildError, StaleError) as error:
+            enforced.forget_tables()
             self.apply(enforced.sets.changed(name, changed, entering=entering), allow_empty=True)
             return str(error)
         except BaseException:
@@ -193,3 +193,9 @@ class Enforcer:
             raise
         enforced.sets.change(name, changed, entering=entering)
         return ""
+
+    def _write(self, deltas: list[Delta]) -> None:
+        if deltas:
+            self._session.write_members(deltas)
+        elif not self._session.intact():
+            raise StaleError

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Ipv6Entry, Limit, Page
+from pyxdp.abi import Entry, Field, Ipv6Entry, Limit, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pyxdp.compiler import MapImage
     from pyxdp.compiler.members import Delta
 
 ENTRY_BYTES = {"pages": 1024, "pieces": 16, "ipv6": 64, "rows": 8, "row_index": 8}
@@ -106,3 +108,29 @@ class SlotModel:
         words = self.memory[name][at : at + width * 4].view(np.uint32)
         assert len(words) == width, f"{name}[{number}] is outside"
         return [int(word) for word in words] if width < 256 else words  # type: ignore[return-value]
+
+
+@dataclass
+class Judged:
+    """What the programs make of addresses: the row of an address in each field of each ruleset."""
+
+    image: MapImage
+    slot: SlotModel
+
+    @classmethod
+    def of(cls, image: MapImage, room: Mapping[str, int]) -> Judged:
+        return cls(image, SlotModel(image.tables, room))
+
+    def rows(self, version: int, address: int) -> list[int]:
+        number = self.slot.class_of(version, address)
+        assert self.image.addresses
+        return [
+            self.slot.row(record, one, number)
+            for record, _, _ in self.image.addresses.rulesets
+            for one in (Field.REMOTE, Field.LOCAL)
+            if record.fields & 1 << one
+        ]
+
+
+def room_of(image: MapImage, more: int = 600) -> dict[str, int]:
+    return {name: len(image.tables[name]) // size + more for name, size in ENTRY_BYTES.items()}

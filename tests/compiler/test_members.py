@@ -10,19 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyxdp.abi import Field
 from pyxdp.compiler import compile_policy
 from pyxdp.compiler.members import MemberTable, NeedsRebuildError
 from pyxdp.model import Action
 from pyxdp.net.prefixes import Prefixes
 from pyxdp.resolver import AddressSet, Side
 from tests.compiler.policies import effective, policy, rule, tier
-from tests.compiler.slots import ENTRY_BYTES, SlotModel
+from tests.compiler.slots import Judged, room_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pyxdp.compiler import MapImage
     from pyxdp.net import Network
     from pyxdp.net.values import Family
     from pyxdp.resolver import EffectivePolicy, EffectiveRule
@@ -90,32 +88,6 @@ class World:
 def _side(asked: Asked, sets: Mapping[str, AddressSet]) -> Side:
     wanted, unwanted = (tuple(sets[name] for name in sorted(names)) for names in asked)
     return Side(wanted, unwanted)
-
-
-@dataclass
-class Judged:
-    """What the programs make of addresses: the row of an address in each field of each ruleset."""
-
-    image: MapImage
-    slot: SlotModel
-
-    @classmethod
-    def of(cls, image: MapImage, room: Mapping[str, int]) -> Judged:
-        return cls(image, SlotModel(image.tables, room))
-
-    def rows(self, version: int, address: int) -> list[int]:
-        number = self.slot.class_of(version, address)
-        assert self.image.addresses
-        return [
-            self.slot.row(record, one, number)
-            for record, _, _ in self.image.addresses.rulesets
-            for one in (Field.REMOTE, Field.LOCAL)
-            if record.fields & 1 << one
-        ]
-
-
-def room_of(image: MapImage, more: int = 600) -> dict[str, int]:
-    return {name: len(image.tables[name]) // size + more for name, size in ENTRY_BYTES.items()}
 
 
 @pytest.mark.parametrize("rules", [3, 70])

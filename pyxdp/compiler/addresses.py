@@ -14,7 +14,6 @@ import numpy as np
 
 from pyxdp.abi import Limit
 from pyxdp.compiler.cut import cut
-from pyxdp.compiler.lists import Lists
 from pyxdp.compiler.spans import spans_of_ipv4, spans_of_ipv6
 from pyxdp.errors import CapacityError
 from pyxdp.net.prefixes import Prefixes
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pyxdp.compiler.lists import Lists
     from pyxdp.net.values import Family
     from pyxdp.resolver import AddressSet
 
@@ -135,7 +135,7 @@ def address_classes(sets: Iterable[AddressSet]) -> AddressClasses:
         WidePieces(*ends.at(ipv6.starts), ipv6.classes + np.uint32(first_ipv6)),
         first_ipv6,
         np.concatenate((ipv4.parents, ipv6.parents + np.uint32(first_ipv6))),
-        Lists.concatenated(ipv4.own, ipv6.own),
+        ipv4.own.followed_by(ipv6.own),
         distinct,
     )
     _check("classes of addresses", classes.room, int(Limit.MAX_CLASSES))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pyxdp import abi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from pyxdp.compiler.addresses import AddressClasses
-    from pyxdp.compiler.sequence import CompiledRule
+    from pyxdp.compiler.blocks import CompiledRule
     from pyxdp.net.values import Family
     from pyxdp.resolver import AddressSet, Direction
 
@@ -25,16 +27,13 @@ class ImageAddresses:
 
     Attributes:
         classes: all addresses, cut.
+        sets: every set that addresses were cut by, by its id.
         rulesets: each different record of the table ``rulesets``, but for its flags, with its direction and rules.
     """
 
     classes: AddressClasses
+    sets: Mapping[str, AddressSet]
     rulesets: Sequence[tuple[abi.Ruleset, Direction, tuple[CompiledRule, ...]]]
-
-    @property
-    def sets(self) -> Mapping[str, AddressSet]:
-        """Every set that addresses were cut by, by its id."""
-        return self.classes.sets
 
     @property
     def count(self) -> int:
@@ -91,3 +90,9 @@ class MapImage:
     def continued_by(self, tables: Mapping[str, Buffer]) -> dict[str, bytes]:
         """Return what is known of the hashes of another image's tables: those of tables that both have."""
         return {name: one for name, one in self.hashed.items() if tables.get(name) is self.tables[name]}
+
+
+def as_table(array: NDArray[Any]) -> memoryview:
+    """Return what an array holds as bytes that nobody can change, without a copy."""
+    array.setflags(write=False)
+    return memoryview(array.reshape(-1).view("B"))

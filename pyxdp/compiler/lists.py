@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -20,21 +23,25 @@ class Lists(NamedTuple):
     offsets: NDArray[np.int64]
     values: NDArray[np.uint32]
 
-    @classmethod
-    def concatenated(cls, first: Lists, second: Lists) -> Lists:
-        """Return the lists of the first, then those of the second."""
-        offsets = np.concatenate((first.offsets, second.offsets[1:] + first.offsets[-1]))
-        return cls(offsets, np.concatenate((first.values, second.values)))
-
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many lists there are."""
         return len(self.offsets) - 1
 
     @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How long each list is."""
+        return np.diff(self.offsets)
+
+    @property
     def owners(self) -> NDArray[np.int64]:
         """The number of the list that each value is in."""
-        return np.repeat(np.arange(self.count), np.diff(self.offsets))
+        return np.repeat(np.arange(self.size), self.lengths)
+
+    def followed_by(self, other: Lists) -> Lists:
+        """Return these lists, then the others."""
+        offsets = np.concatenate((self.offsets, other.offsets[1:] + self.offsets[-1]))
+        return Lists(offsets, np.concatenate((self.values, other.values)))
 
     def of(self, number: int) -> NDArray[np.uint32]:
         """Return one list."""
@@ -42,7 +49,7 @@ class Lists(NamedTuple):
 
     def take(self, numbers: NDArray[np.int64]) -> Lists:
         """Return some of the lists, in this order."""
-        lengths = np.diff(self.offsets)[numbers]
+        lengths = self.lengths[numbers]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][numbers] - offsets[:-1], lengths)
         return Lists(offsets, self.values[places])
@@ -53,10 +60,36 @@ class Lists(NamedTuple):
 
     def xor(self, numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return for each list, none of which is empty, the exclusive or of what ``numbers`` has for its values."""
-        if not self.count:
+        if not self.size:
             return np.empty(0, np.uint64)
         found: NDArray[np.uint64] = np.bitwise_xor.reduceat(numbers[self.values], self.offsets[:-1])
         return found
+
+
+#: No list at all.
+NO_LISTS: Final = Lists(np.zeros(1, np.int64), np.empty(0, np.uint32))
+
+
+class GrowingLists:
+    """Lists to which others are appended now and then."""
+
+    def __init__(self) -> None:
+        self._lists = NO_LISTS
+        self._fresh: list[Sequence[int]] = []
+
+    def append(self, values: Sequence[int]) -> None:
+        """Append one list."""
+        self._fresh.append(values)
+
+    @property
+    def lists(self) -> Lists:
+        """All lists."""
+        if self._fresh:
+            offsets = np.cumsum([0, *map(len, self._fresh)])
+            values = np.fromiter(chain.from_iterable(self._fresh), np.uint32, int(offsets[-1]))
+            self._lists = self._lists.followed_by(Lists(offsets, values))
+            self._fresh = []
+        return self._lists
 
 
 def beginnings(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -95,7 +128,8 @@ def distinct_rows(rows: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[
     pairs = np.ascontiguousarray(rows).view(np.uint64)
     factors = np.cumprod(np.full(pairs.shape[1], _FACTOR))
     first, numbers = first_appearances(pairs @ factors)
-    if (pairs == pairs[first[numbers]]).all():
+    repeated = np.flatnonzero(first[numbers] != np.arange(len(rows)))
+    if (pairs[repeated] == pairs[first[numbers[repeated]]]).all():
         return first, numbers
     # Different rows with one hash: nothing is lost by storing all of them.
     every = np.arange(len(rows))

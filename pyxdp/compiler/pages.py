@@ -27,58 +27,65 @@ _UNIT: Final = int(Limit.PIECES_PER_UNIT)
 _LEAF: Final = np.uint32(Entry.LEAF)
 
 
-class Lookup(NamedTuple):
-    """What is looked up by bytes.
+class AddressPages(NamedTuple):
+    """What IPv4 addresses are looked up in.
 
     Attributes:
-        pages: one a row.
+        root: the pages of the first two bytes.
+        pages: those that follow, numbered from the first free page on.
         units: of lists of pieces, one a row.
     """
 
+    root: Entries
     pages: Entries
     units: Entries
 
 
-def lookup(ipv4: Pieces, services: Pieces, sports: Pieces) -> Lookup:
-    """Build the pages of all three, and the lists of pieces of IPv4 addresses."""
+def address_pages(pieces: Pieces) -> AddressPages:
+    """Build the tables of IPv4 addresses: two bytes, then one, then one."""
     tables = _Tables()
-    tables.place_addresses(ipv4)
-    tables.place_numbers(Page.SERVICE, int(Service.SERVICES), services)
-    tables.place_numbers(Page.SPORT, 1, sports)
-    return tables.finished()
+    root = _leaves(pieces, np.arange(_WIDTH, dtype=np.uint64), 16)
+    cut = _cut(pieces, 16)
+    pages = _leaves(pieces, cut, 8)
+    blocks, entries = tables.last_bytes(pieces)
+    pages[np.searchsorted(cut, blocks >> _BYTE), blocks & _LAST] = entries
+    root[cut >> _BYTE, cut & _LAST] = tables.add(pages)
+    return AddressPages(root, np.concatenate(tables.pages), np.concatenate(tables.units))
+
+
+def all_pages(addresses: AddressPages, services: Pieces, sports: Pieces) -> Entries:
+    """Return the table of pages, with those for services and source ports behind those for addresses."""
+    tables = _Tables()
+    tables.pages = [np.empty((int(Page.FIRST_FREE), _WIDTH), np.uint32), addresses.pages]
+    tables.page_count += len(addresses.pages)
+    roots = {
+        Page.IPV4: addresses.root,
+        Page.SERVICE: tables.numbers(int(Service.SERVICES), services),
+        Page.SPORT: tables.numbers(1, sports),
+    }
+    pages = np.concatenate(tables.pages)
+    for page, root in roots.items():
+        pages[page : page + len(root)] = root
+    return pages
 
 
 class _Tables:
-    """Collects pages and units in the order of their numbers."""
+    """Pages and units of lists, in the order of their numbers."""
 
     def __init__(self) -> None:
-        self._fixed = np.zeros((Page.FIRST_FREE, _WIDTH), np.uint32)
-        self._pages = [self._fixed]
-        self._page_count = int(Page.FIRST_FREE)
-        self._units: list[Entries] = [np.empty((0, _UNIT), np.uint32)]
-        self._unit_count = 0
+        self.pages: list[Entries] = [np.empty((0, _WIDTH), np.uint32)]
+        self.page_count = int(Page.FIRST_FREE)
+        self.units: list[Entries] = [np.empty((0, _UNIT), np.uint32)]
+        self.unit_count = 0
 
-    def finished(self) -> Lookup:
-        return Lookup(np.concatenate(self._pages), np.concatenate(self._units))
-
-    def place_addresses(self, pieces: Pieces) -> None:
-        """Put the table of IPv4 addresses at its place: two bytes, then one, then one."""
-        root = _leaves(pieces, np.arange(_WIDTH, dtype=np.uint64), 16)
-        cut = _cut(pieces, 16)
-        pages = _leaves(pieces, cut, 8)
-        blocks, entries = self._last_bytes(pieces)
-        pages[np.searchsorted(cut, blocks >> _BYTE), blocks & _LAST] = entries
-        root[cut >> _BYTE, cut & _LAST] = self._add(pages)
-        self._fixed[Page.IPV4 : Page.IPV4 + len(root)] = root
-
-    def place_numbers(self, page: Page, count: int, pieces: Pieces) -> None:
-        """Put the table of numbers below ``count << 16`` at its place: everything but the last byte, then that one."""
+    def numbers(self, count: int, pieces: Pieces) -> Entries:
+        """Store the pages of the last byte of numbers below ``count << 16`` and return those of what is before."""
         root = _leaves(pieces, np.arange(count, dtype=np.uint64), 8)
         cut = _cut(pieces, 8)
-        root[cut >> _BYTE, cut & _LAST] = self._add(_leaves(pieces, cut, 0))
-        self._fixed[page : page + count] = root
+        root[cut >> _BYTE, cut & _LAST] = self.add(_leaves(pieces, cut, 0))
+        return root
 
-    def _last_bytes(self, pieces: Pieces) -> tuple[NDArray[np.uint64], Entries]:
+    def last_bytes(self, pieces: Pieces) -> tuple[NDArray[np.uint64], Entries]:
         """Store the pieces of each /24 that is cut.
 
         Returns:
@@ -96,23 +103,23 @@ class _Tables:
             some = (count > shorter) & (count <= length)
             entries[some] = self._add_lists(k, _lists(pieces, first[some], count[some], length))
             shorter = length
-        entries[count > shorter] = self._add(_leaves(pieces, blocks[count > shorter], 0))
+        entries[count > shorter] = self.add(_leaves(pieces, blocks[count > shorter], 0))
         return blocks, entries
 
-    def _add(self, pages: Entries) -> Entries:
+    def add(self, pages: Entries) -> Entries:
         """Store pages and return their numbers."""
         first, numbers = distinct_rows(pages)
-        self._pages.append(pages[first])
-        self._page_count += len(first)
-        return (self._page_count - len(first) + numbers).astype(np.uint32)
+        self.pages.append(pages[first])
+        self.page_count += len(first)
+        return (self.page_count - len(first) + numbers).astype(np.uint32)
 
     def _add_lists(self, k: int, lists: Entries) -> Entries:
         """Store lists of ``1 << k - 1`` units and return entries that lead to them."""
         first, numbers = distinct_rows(lists)
         units = lists[first].reshape(-1, _UNIT)
-        self._units.append(units)
-        self._unit_count += len(units)
-        found = self._unit_count - len(units) + (numbers << k - 1)
+        self.units.append(units)
+        self.unit_count += len(units)
+        found = self.unit_count - len(units) + (numbers << k - 1)
         return (found | k << Entry.PIECES_SHIFT).astype(np.uint32)
 
 

@@ -1,190 +1,209 @@
-"""The tables of a map image: rulesets with their rules and rows, by classes that all of them share."""
+"""The tables of rulesets: rules and rows, by classes that all rulesets share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from pyxdp import abi
 from pyxdp.abi import Field, RuleFlag
-from pyxdp.compiler.addresses import AddressClasses, address_classes
+from pyxdp.compiler.image import as_table
 from pyxdp.compiler.lists import distinct_rows
-from pyxdp.compiler.numbers import NumberClasses, service_classes, sport_classes
-from pyxdp.compiler.rows import address_rows, number_rows, row_of, sport_rows, with_aggregates, words_of
-from pyxdp.compiler.service import KEYS
+from pyxdp.compiler.rows import address_rows, number_rows, sport_rows, whole_row, with_aggregates, words_of
+from pyxdp.compiler.terms import WHATEVER
 from pyxdp.errors import CapacityError
 from pyxdp.resolver import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from pyxdp.compiler.matches import AddressCondition, Match
-    from pyxdp.compiler.ruleset import Ruleset
-    from pyxdp.compiler.sequence import CompiledRule
+    from pyxdp.compiler.addresses import AddressClasses
+    from pyxdp.compiler.blocks import CompiledRule
+    from pyxdp.compiler.numbers import NumberClasses
+    from pyxdp.compiler.rows import Matrix
+    from pyxdp.compiler.terms import Terms
 
-_BOTH: Final = 2
-_ALL_SERVICES: Final = ((0, KEYS - 1),)
-_FIELDS: Final = (Field.REMOTE, Field.LOCAL, Field.SERVICE, Field.SPORT)
-_ADDRESS_FIELDS: Final = (Field.REMOTE, Field.LOCAL)
+FIELDS: Final = (Field.REMOTE, Field.LOCAL, Field.SERVICE, Field.SPORT)
+
 #: Word numbers of both slots are below 2^31.
-_MAX_ROW_WORDS: Final = 1 << 30
-
-NOT_GOVERNED: Final = abi.Ruleset(words=0, aggregates=0, rule_base=0, fields=0, flags=0, row_base=(0,) * Field.FIELDS)
+_MAX_ENTRIES: Final = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """The classes of all fields, by what the rules of all rulesets ask for."""
+class AddressField(NamedTuple):
+    """Both address fields.
 
-    address: AddressClasses
+    Attributes:
+        classes: of all addresses.
+        names: number of each set in ``classes``, by the number that its id has in terms.
+    """
+
+    classes: AddressClasses
+    names: NDArray[np.int64]
+
+
+class Classes(NamedTuple):
+    """The classes of all fields, by what the rules of all lists ask for."""
+
+    address: AddressField
     service: NumberClasses
     sport: NumberClasses
 
 
-def classes_of(matches: Iterable[Match]) -> Classes:
-    """Cut every field by these conjunctions."""
-    matches = list(matches)
-    sides = dict.fromkeys(side for match in matches for side in (match.source, match.destination))
-    return Classes(
-        address_classes(one for side in sides for one in (*side.sets, *side.not_sets)),
-        service_classes(match.services for match in matches),
-        sport_classes(match.source_ports for match in matches if match.source_ports is not None),
-    )
+class FieldRows(NamedTuple):
+    """What a ruleset has in the tables for one field.
+
+    Attributes:
+        rows: with their aggregate words.
+        index: for each class the number of its row; ``None`` where rows are in the order of classes.
+    """
+
+    rows: Matrix
+    index: NDArray[np.int64] | None
+
+
+class RuleList:
+    """The rules of a list, column by column.
+
+    Attributes:
+        rules: the list.
+        asked: numbers of their conditions (see :class:`Terms`), one row a rule, one column a field.
+        restricts: which fields each rule restricts, as bits; decided by what it asks for, not by the members that
+            sets have now.
+        fields: which fields some rule restricts.
+    """
+
+    def __init__(self, rules: tuple[CompiledRule, ...], matches: NDArray[np.int64], direction: Direction, terms: Terms):
+        asked = terms.asked[matches]
+        self.rules = rules
+        self.matches = matches
+        self.direction = direction
+        self.asked = asked if direction is Direction.INGRESS else asked[:, [1, 0, 2, 3]]
+        self.restricts = ((self.asked != WHATEVER) << np.arange(Field.FIELDS)).sum(axis=1)
+        self.fields = int(np.bitwise_or.reduce(self.restricts))
+        self._verdicts = np.array([rule.verdict for rule in rules], np.uint32)
+        self._flags = np.array([rule.flags for rule in rules]) | self.restricts * RuleFlag.REMOTE
+        self._resumes = np.array([rule.resume for rule in rules], np.uint32)
+        self._rows: dict[Field, tuple[object, FieldRows]] = {}
+
+    @property
+    def words(self) -> int:
+        """Words of a row without aggregates."""
+        return words_of(len(self.rules))
+
+    def records(self, counters: Mapping[int | None, int]) -> NDArray[np.uint32]:
+        """Return the records of ``pyxdp_rules``, one row a rule."""
+        counter = np.array([counters[rule.identity] for rule in self.rules], np.uint32)
+        columns = {"verdict": self._verdicts, "flags": self._flags, "counter": counter, "resume": self._resumes}
+        return np.stack([columns[name] for name in abi.Rule._fields], axis=1).astype(np.uint32)
+
+    def rows(self, field: Field, classes: Classes, terms: Terms) -> FieldRows:
+        """Return what the list has for a field that some rule restricts; the same object for the same classes."""
+        of_field = (classes.address, classes.address, classes.service, classes.sport)[field]
+        known = self._rows.get(field)
+        if known is None or known[0] is not of_field:
+            known = self._rows[field] = of_field, self._made(field, classes, terms)
+        return known[1]
+
+    def _made(self, field: Field, classes: Classes, terms: Terms) -> FieldRows:
+        asked = self.asked[:, field]
+        if field == Field.SERVICE:
+            return FieldRows(with_aggregates(number_rows(classes.service, terms.services.toggles.take(asked))), None)
+        if field == Field.SPORT:
+            anything = np.flatnonzero(asked == WHATEVER)
+            rows = sport_rows(classes.sport, terms.sports.toggles.take(asked), anything)
+            return FieldRows(with_aggregates(rows), None)
+        return self._address_rows(asked, classes.address, terms)
+
+    def _address_rows(self, asked: NDArray[np.uint32], field: AddressField, terms: Terms) -> FieldRows:
+        matrix, places = address_rows(field.classes, terms.addresses.conditions(asked, field.names))
+        room = field.classes.room - field.classes.count
+        if self.words == 1:
+            return FieldRows(np.concatenate((matrix[places], np.zeros((room, 1), np.uint64))), None)
+        first, numbers = distinct_rows(matrix.view(np.uint32))
+        return FieldRows(with_aggregates(matrix[first]), np.concatenate((numbers[places], np.zeros(room, np.int64))))
 
 
 class RulesetTables:
-    """Appends rulesets to the tables of rules and rows; equal ones are stored once.
+    """Puts lists into the tables of rules and rows.
 
-    Attributes:
-        rules: records of all rules.
-        distinct: record, direction and rules of each ruleset that is stored.
+    Args:
+        before: tables of another image, which are taken over where they are the same.
     """
 
-    def __init__(self, classes: Classes, counters: Mapping[int, int]) -> None:
-        self.rules: list[abi.Rule] = []
-        self.distinct: list[tuple[abi.Ruleset, Direction, tuple[CompiledRule, ...]]] = []
-        self._classes = classes
-        self._counters = counters
-        self._rows = Column(np.uint64, "words of rows", _MAX_ROW_WORDS)
-        self._index = Column(np.uint32, "classes of addresses in all rulesets", _MAX_ROW_WORDS)
-        self._known: dict[tuple[Direction, tuple[CompiledRule, ...]], abi.Ruleset] = {}
-        self._by_object: dict[tuple[Direction, int], abi.Ruleset] = {}
+    def __init__(self, before: RulesetTables | None = None) -> None:
+        self._columns = {
+            "rules": _Column(np.uint32, "rules of all endpoints"),
+            "rows": _Column(np.uint64, "words of rows of all endpoints"),
+            "row_index": _Column(np.uint32, "address classes of all rulesets"),
+        }
+        self._before = before and before._columns
 
-    @property
-    def rows(self) -> NDArray[np.uint64]:
-        """Rows of all rulesets."""
-        return self._rows.joined()
+    def finished(self) -> dict[str, memoryview]:
+        """Return the tables by name."""
+        before, self._before = self._before or {}, None
+        return {name: column.finished(before.get(name)) for name, column in self._columns.items()}
 
-    @property
-    def row_index(self) -> NDArray[np.uint32]:
-        """Where the rows of address classes begin, in rulesets of many words."""
-        return self._index.joined()
+    def append(self, rules: RuleList, records: NDArray[np.uint32], rows: Mapping[Field, FieldRows]) -> abi.Ruleset:
+        """Append a list; ``rows`` has the fields that it restricts.
 
-    def add(self, ruleset: Ruleset) -> abi.Ruleset:
-        """Return the record of a ruleset."""
-        key = ruleset.direction, id(ruleset.rules)
-        record = self._by_object.get(key)
-        if record is None:
-            record = self._by_object[key] = self._distinct(ruleset)
-        return record._replace(flags=ruleset.flags)
+        Returns:
+            Its record, without flags.
 
-    def _distinct(self, ruleset: Ruleset) -> abi.Ruleset:
-        key = ruleset.direction, ruleset.rules
-        if key not in self._known:
-            self._known[key] = self._append(ruleset)
-            self.distinct.append((self._known[key], *key))
-        return self._known[key]
-
-    def _append(self, ruleset: Ruleset) -> abi.Ruleset:
-        rule_base = len(self.rules)
-        words = words_of(len(ruleset.rules))
-        restricted = 0
-        for rule in ruleset.rules:
-            counter = 0 if rule.identity is None else self._counters[rule.identity]
-            restricts = _restricts(rule.match, ruleset.direction)
-            restricted |= restricts
-            self.rules.append(abi.Rule(rule.verdict, rule.flags | restricts * RuleFlag.REMOTE, counter, rule.resume))
-        everything = with_aggregates(row_of(range(len(ruleset.rules)), len(ruleset.rules)))
-        whole = self._rows.append(everything)
-        row_base = [
-            self._append_field(ruleset, field)
-            if restricted >> field & 1
-            else self._append_index(np.zeros(1, np.int64), np.array([whole]))
-            if words > 1 and field in _ADDRESS_FIELDS
-            else whole
-            for field in _FIELDS
+        Raises:
+            CapacityError: the rows of all lists are too many.
+        """
+        rule_base = self._columns["rules"].append(records) // records.shape[1]
+        everything = with_aggregates(whole_row(len(rules.rules)))
+        shared = self._columns["rows"].append(everything)
+        nowhere = np.zeros(1, np.int64)
+        bases = [
+            self._append_field(rows[field])
+            if field in rows
+            else self._append_index(shared + nowhere)
+            if rules.words > 1 and field in {Field.REMOTE, Field.LOCAL}
+            else shared
+            for field in FIELDS
         ]
-        return abi.Ruleset(words, everything.size - words, rule_base, restricted, 0, tuple(row_base))
+        return abi.Ruleset(rules.words, everything.size - rules.words, rule_base, rules.fields, 0, tuple(bases))
 
-    def _append_field(self, ruleset: Ruleset, field: Field) -> int:
-        """Append the rows of a field that some rule restricts; return what ``row_base`` has for it."""
-        matches = [rule.match for rule in ruleset.rules]
-        if field is Field.SERVICE:
-            return self._rows.append(
-                with_aggregates(number_rows(self._classes.service, [one.services for one in matches]))
-            )
-        if field is Field.SPORT:
-            return self._rows.append(
-                with_aggregates(sport_rows(self._classes.sport, [one.source_ports for one in matches]))
-            )
-        source = (field is Field.REMOTE) == (ruleset.direction is Direction.INGRESS)
-        return self._append_addresses([one.source if source else one.destination for one in matches])
+    def _append_field(self, field: FieldRows) -> int:
+        first = self._columns["rows"].append(field.rows)
+        return first if field.index is None else self._append_index(first + field.index * field.rows.shape[1])
 
-    def _append_addresses(self, conditions: Sequence[AddressCondition]) -> int:
-        classes = self._classes.address
-        matrix, places = address_rows(classes, conditions)
-        room = classes.room - classes.count
-        if matrix.shape[1] == 1:
-            return self._rows.append(np.concatenate((matrix[places], np.zeros((room, 1), np.uint64))))
-        first, numbers = distinct_rows(matrix.view(np.uint32))
-        rows = with_aggregates(matrix[first])
-        begins = self._rows.append(rows) + np.arange(len(rows)) * rows.shape[1]
-        return self._append_index(np.concatenate((numbers[places], np.zeros(room, np.int64))), begins)
-
-    def _append_index(self, numbers: NDArray[np.int64], begins: NDArray[np.int64]) -> int:
-        entries = begins[numbers].astype(np.uint32)
-        # In pairs, so that every ruleset begins with a whole one.
-        return self._index.append(np.append(entries, np.zeros(len(entries) % 2, np.uint32)))
+    def _append_index(self, entries: NDArray[np.int64]) -> int:
+        # In pairs, so that every field begins with a whole one.
+        whole = np.append(entries, np.zeros(len(entries) % 2, np.int64))
+        return self._columns["row_index"].append(whole.astype(np.uint32))
 
 
-class Column:
-    """Numbers of one table, appended part by part."""
+class _Column:
+    """One table, appended part by part."""
 
-    def __init__(self, kind: type[np.generic], what: str, limit: int) -> None:
+    def __init__(self, kind: type[np.generic], what: str) -> None:
         self._parts: list[NDArray[Any]] = [np.empty(0, kind)]
         self._count = 0
         self._what = what
-        self._limit = limit
+        self._table = memoryview(b"")
 
     def append(self, numbers: NDArray[Any]) -> int:
         """Append numbers and return the index of the first."""
         first = self._count
         self._count += numbers.size
-        if self._count > self._limit:
-            raise CapacityError(self._what, needed=self._count, limit=self._limit)
+        if self._count > _MAX_ENTRIES:
+            raise CapacityError(self._what, needed=self._count, limit=_MAX_ENTRIES)
         self._parts.append(numbers.reshape(-1))
         return first
 
-    def joined(self) -> NDArray[Any]:
-        return np.concatenate(self._parts)
+    def finished(self, before: _Column | None) -> memoryview:
+        if before and len(before._parts) == len(self._parts) and all(map(_is_same, before._parts, self._parts)):
+            self._table = before._table
+        else:
+            self._table = as_table(np.concatenate(self._parts))
+        return self._table
 
 
-def _restricts(match: Match, direction: Direction) -> int:
-    """Return which fields a rule restricts, as bits: decided by what it asks for, not by the members that sets have now."""
-    ends = (match.source, match.destination)
-    remote, local = ends if direction is Direction.INGRESS else ends[::-1]
-    return (
-        _asks(remote) << Field.REMOTE
-        | _asks(local) << Field.LOCAL
-        | (match.services != _ALL_SERVICES) << Field.SERVICE
-        | (match.source_ports is not None) << Field.SPORT
-    )
-
-
-def _asks(condition: AddressCondition) -> bool:
-    return bool(condition.sets or condition.not_sets or len(condition.families) < _BOTH)
+def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return one is other or one.base is other.base is not None or np.array_equal(one, other)

@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,10 +18,14 @@ from pyxdp.compiler.matches import AddressCondition
 from pyxdp.compiler.numbers import NumberClasses, service_classes, sport_classes
 from pyxdp.compiler.rows import Matrix, address_rows, number_rows, sport_rows
 from pyxdp.compiler.service import KEYS, LAST_PORT
+from pyxdp.compiler.terms import AddressTerms, IntervalTerms
 from pyxdp.net.prefixes import Prefixes
 from pyxdp.resolver import AddressSet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyxdp.compiler.lists import Lists
     from pyxdp.net import Address, Network
 
 FAMILIES = [frozenset({4}), frozenset({6}), frozenset({4, 6}), frozenset()]
@@ -114,7 +119,11 @@ def test_address_rows(sets: list[AddressSet], data: st.DataObject) -> None:
     some = st.lists(st.sampled_from(sets), max_size=2).map(tuple)
     conditions = data.draw(st.lists(st.builds(AddressCondition, st.sampled_from(FAMILIES), some, some), max_size=70))
     classes = address_classes(sets)
-    matrix, places = address_rows(classes, conditions)
+    terms = AddressTerms()
+    numbers = np.array([terms.number(one) for one in conditions], np.uint32)
+    names = np.full(len(sets) + 1, -1)
+    names[[terms.name(one.id) for one in sets]] = range(len(sets))
+    matrix, places = address_rows(classes, terms.conditions(numbers, names))
     assert len(places) == classes.count
     for address in edges(sets):
         satisfied = sum(1 << number for number, one in enumerate(conditions) if satisfies(one, address))
@@ -139,6 +148,13 @@ def intervals(last: int) -> st.SearchStrategy[Intervals]:
     return st.lists(ends, max_size=3).map(union)
 
 
+def toggles(conditions: Sequence[Intervals | None]) -> Lists:
+    """Where each begins and stops to hold."""
+    terms = IntervalTerms(None)
+    numbers = np.array([terms.number(one) for one in conditions], np.int64)
+    return terms.toggles.take(numbers)
+
+
 def number_class(classes: NumberClasses, number: int) -> int:
     starts, numbers = (column.tolist() for column in classes.pieces)
     return numbers[bisect_right(starts, number) - 1]
@@ -157,9 +173,9 @@ def is_in(number: int, one: Intervals) -> bool:
 @settings(deadline=None)
 def test_service_rows(cutting: list[Intervals], data: st.DataObject) -> None:
     """Of a ruleset whose rules have some of the conditions that keys are cut by, in any order."""
-    classes = service_classes(cutting)
+    classes = service_classes(toggles(cutting))
     conditions = data.draw(st.lists(st.sampled_from(cutting), max_size=70)) if cutting else []
-    rows = number_rows(classes, conditions)
+    rows = number_rows(classes, toggles(conditions))
     assert len(rows) == classes.count
     for key in near(cutting, KEYS - 1):
         satisfied = sum(1 << number for number, one in enumerate(conditions) if is_in(key, one))
@@ -169,7 +185,7 @@ def test_service_rows(cutting: list[Intervals], data: st.DataObject) -> None:
 @given(st.lists(intervals(KEYS - 1), max_size=8))
 @settings(deadline=None)
 def test_keys_are_of_one_class_when_no_condition_tells_them_apart(conditions: list[Intervals]) -> None:
-    classes = service_classes(conditions)
+    classes = service_classes(toggles(conditions))
     keys = near(conditions, KEYS - 1)
     different = {tuple(is_in(key, one) for one in conditions) for key in keys}
     assert len({number_class(classes, key) for key in keys}) == len(different) == classes.count
@@ -183,8 +199,9 @@ def test_keys_are_of_one_class_when_no_condition_tells_them_apart(conditions: li
 @settings(deadline=None)
 def test_source_port_rows(conditions: list[Intervals | None]) -> None:
     """A packet without ports satisfies only what asks for none; a later fragment whatever some port could."""
-    classes = sport_classes(one for one in conditions if one is not None)
-    rows = sport_rows(classes, conditions)
+    classes = sport_classes(toggles(conditions))
+    anything = np.array([number for number, one in enumerate(conditions) if one is None], np.int64)
+    rows = sport_rows(classes, toggles(conditions), anything)
     for port in near([one for one in conditions if one], LAST_PORT):
         number = number_class(classes, port)
         assert number >= SportClass.FIRST

@@ -154,7 +154,7 @@ def test_equal_rulesets_are_stored_once() -> None:
     tiers = tier("t", policy("p", *(rule(DENY, port) for port in range(1, 100))))
     one = compile_policy(wildcard(effective(tiers, interfaces=["eth0"])))
     ten = compile_policy(wildcard(effective(tiers, interfaces=[f"eth{number}" for number in range(10)])))
-    assert ten.tables["rulesets"] == one.tables["rulesets"] * 10
+    assert ten.tables["rulesets"] == bytes(one.tables["rulesets"]) * 10
     assert {name: table for name, table in ten.tables.items() if name != "rulesets"} == {
         name: table for name, table in one.tables.items() if name != "rulesets"
     }

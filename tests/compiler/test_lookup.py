@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pyxdp.abi import Limit, Page
 from pyxdp.compiler.addresses import Pieces
-from pyxdp.compiler.pages import lookup
+from pyxdp.compiler.image import as_table
+from pyxdp.compiler.pages import address_pages, all_pages
 from tests.compiler.reader import Lookup
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def merged(pieces: Boundaries) -> Boundaries:
 
 def tables(*, ipv4: Boundaries = WHOLE, services: Boundaries = WHOLE, sports: Boundaries = WHOLE) -> Lookup:
     """Build the tables, and hand them over as the maps hold them."""
-    built = lookup(*(Pieces(*columns(one)) for one in (ipv4, services, sports)))
-    return Lookup(*(memoryview(one.reshape(-1)) if one.size else memoryview(b"").cast("I") for one in built))
+    addresses = address_pages(Pieces(*columns(ipv4)))
+    pages = all_pages(addresses, *(Pieces(*columns(one)) for one in (services, sports)))
+    return Lookup(*(as_table(one).cast("I") for one in (pages, addresses.units)))
 
 
 def columns(pieces: Boundaries) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test fuzz check demo bench test-kernels test-install wheel clean
+.PHONY: help setup root test fuzz torture check demo bench test-kernels test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -10,6 +10,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # For pytest: make test TESTS=tests/selector ARGS='-x -k escape'
 TESTS ?= tests
 ARGS ?=
+# For the measurements: full takes about ten minutes, quick two.
+BENCH ?= full
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,14 +29,18 @@ test: root setup ## every test but those of test-kernels and test-install; PYXDP
 fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
 	@$(PYTHON) -m tests.fuzz
 
+torture: root setup ## 10,000 policy switches in a flood of frames, none of which may see two policies; TORTURE_SWITCHES
+	@$(PYTHON) -m tests.torture
+
 check: setup ## linters, types, import rules, C format
 	@scripts/check
 
 demo: root setup ## policy, XDP and conntrack around a real Redis, measured side by side
 	@$(PYTHON) -m demo
 
-bench: root setup ## what a packet costs
-	@$(PYTHON) -m bench
+bench: root setup ## what packets and changes cost, and what other tools cost; BENCH=quick, ARGS=--page
+	@scripts/system-packages bench
+	@$(PYTHON) -m bench $(BENCH) $(ARGS)
 
 test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
 	@scripts/system-packages kernels

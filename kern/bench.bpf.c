@@ -6,13 +6,11 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 /* What tells one flow from another, with the checksums that belong to it: all in network byte order, as in the frame. */
 struct flow {
-	__u8 source[16]; /* IPv4: the first four */
+	__be32 source;
 	__be16 source_port;
 	__be16 destination_port;
 	__be16 ip_checksum;
@@ -49,33 +47,18 @@ const volatile __u32 target; /* interface that emit sends by */
 
 __u32 turn;
 
-/* Make the frame one of the next flow; false for frames other than the TCP frames that user space hands in. */
+/* Make the frame one of the next flow; false for frames other than those that user space hands in. */
 static __always_inline int take_turn(struct xdp_md *ctx)
 {
-	struct ethhdr *ethernet = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = (void *)(long)ctx->data + sizeof(struct ethhdr);
+	struct tcp_start *tcp = (void *)(ip + 1);
 	__u32 key = turn++ & flows_mask;
 	const struct flow *flow = bpf_map_lookup_elem(&flows, &key);
-	struct tcp_start *tcp;
 
-	if (!flow || (void *)(ethernet + 1) > end)
+	if (!flow || (void *)(tcp + 1) > (void *)(long)ctx->data_end)
 		return 0;
-	if (ethernet->h_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = (void *)(ethernet + 1);
-
-		tcp = (void *)(ip + 1);
-		if ((void *)(tcp + 1) > end)
-			return 0;
-		__builtin_memcpy(&ip->saddr, flow->source, 4);
-		ip->check = flow->ip_checksum;
-	} else {
-		struct ipv6hdr *ip = (void *)(ethernet + 1);
-
-		tcp = (void *)(ip + 1);
-		if ((void *)(tcp + 1) > end)
-			return 0;
-		__builtin_memcpy(&ip->saddr, flow->source, 16);
-	}
+	ip->saddr = flow->source;
+	ip->check = flow->ip_checksum;
 	tcp->source = flow->source_port;
 	tcp->destination = flow->destination_port;
 	tcp->checksum = flow->tcp_checksum;

@@ -19,6 +19,9 @@ INTERFACE: Final = "bench0"
 SELECTOR: Final = 'hep == "bench"'
 HOST: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
 
+#: Rules of one policy; 1,024 are allowed.
+POLICY: Final = 1000
+
 _API: Final = "apiVersion: projectcalico.org/v3"
 _BYTES: Final = [str(number) for number in range(256)]
 
@@ -35,8 +38,13 @@ def network_set(name: str, role: str, nets: Iterable[str]) -> str:
     return head + "".join(f"    - {net}\n" for net in nets)
 
 
-def policy(name: str, rules: Iterable[Rule], *, order: int = 100) -> str:
-    """Return untracked ingress policy for the endpoint."""
+def policies(name: str, rules: Sequence[Rule], *, order: int = 100) -> tuple[str, ...]:
+    """Return untracked ingress policy for the endpoint: in the order of the rules, as few policies as hold them."""
+    parts = (rules[at : at + POLICY] for at in range(0, len(rules), POLICY))
+    return tuple(_policy(f"{name}-{number:02}", part, order + number) for number, part in enumerate(parts))
+
+
+def _policy(name: str, rules: Iterable[Rule], order: int) -> str:
     head = f"{_API}\nkind: GlobalNetworkPolicy\nmetadata: {{name: {name}}}\nspec:\n  order: {order}\n"
     head += f"  selector: {SELECTOR}\n  doNotTrack: true\n  applyOnForward: true\n  types: [Ingress]\n  ingress:\n"
     return head + "".join(f"{line}\n" for rule in rules for line in _item(rule))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.bench.figures import above, alternating
 from pyxdp.bench.judging import Judged, each
-from pyxdp.bench.traffic import Flow, Traffic
+from pyxdp.bench.traffic import Flow, Traffic, encoded
 from pyxdp.resolver import Direction, PolicyClass
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def endpoint_costs(effective: EffectivePolicy, size: Size, seed: int = 0) -> Ite
         if endpoint.workloads:
             continue
         flows = flows_of(endpoint, seed)
-        with Judged(effective, endpoint.interface) as made, Traffic(flows) as traffic:
+        with Judged(effective, endpoint.interface) as made, Traffic(encoded(flows)) as traffic:
             runs = {"program": made.over(traffic, size.repeat), "floor": each(traffic, traffic.drop, size.repeat)}
             found = alternating(size.rounds, runs)
             yield EndpointCost(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from random import Random
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pyxdp.bench import addresses, documents, profiles
 from pyxdp.bench.documents import HOST
 from pyxdp.bench.traffic import Flow
+from pyxdp.model.metadata import Metadata
+from pyxdp.model.sets import GlobalNetworkSet
 from pyxdp.net import Packet
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class RuleSet:
 
     Attributes:
         name: as a file is called.
-        texts: manifests, without the host endpoint.
+        texts: manifests, without the host endpoint and the large sets.
+        sets: name, role and prefixes of large network sets.
         packets: by what becomes of them.
         flows: TCP flows to the host; as many as a power of two, or none.
         prefixes: what the flows come from, for who wants to build the same with another tool.
@@ -46,6 +49,7 @@ class RuleSet:
 
     name: str
     texts: tuple[str, ...]
+    sets: tuple[tuple[str, str, Prefixes], ...] = ()
     packets: Mapping[str, Packet] = field(default_factory=dict)
     flows: tuple[Flow, ...] = ()
     prefixes: Prefixes | None = None
@@ -53,18 +57,25 @@ class RuleSet:
 
     @cached_property
     def resources(self) -> Resources:
-        """The policy as values."""
+        """The policy as values; the large sets never were text."""
         from pyxdp.manifest.manifest import Collector  # noqa: PLC0415 - only who asks needs a parser
 
         collector = Collector()
         for number, text in enumerate((documents.endpoint(), *self.texts)):
             collector.add_text(f"{self.name}-{number}.yaml", text)
-        return collector.finish().resources
+        read = collector.finish().resources
+        large = [
+            GlobalNetworkSet(metadata=Metadata(name=name, labels={"role": role}), nets=prefixes)
+            for name, role, prefixes in self.sets
+        ]
+        sets = sorted((*read.globalNetworkSets, *large), key=lambda it: it.metadata.name)
+        return replace(read, globalNetworkSets=tuple(sets))
 
     def write(self, folder: Path, interface: str = documents.INTERFACE) -> None:
         """Write the manifests into a folder, for an interface."""
         folder.mkdir(parents=True, exist_ok=True)
-        for number, text in enumerate((documents.endpoint(interface), *self.texts)):
+        sets = (documents.network_set(name, role, documents.texts(prefixes)) for name, role, prefixes in self.sets)
+        for number, text in enumerate((documents.endpoint(interface), *self.texts, *sets)):
             (folder / f"{self.name}-{number}.yaml").write_text(text, encoding="utf-8")
 
 
@@ -91,7 +102,7 @@ def ten() -> RuleSet:
         "no rule matches": packet("192.0.2.99", 8080),
         "IPv6, no rule matches": packet("2001:db8:1::7", 8080),
     }
-    return RuleSet("ten", (_clients(), documents.policy("ten", rules)), packets)
+    return RuleSet("ten", (_clients(), *documents.policies("ten", rules)), packets=packets)
 
 
 def wide(count: int, seed: int = 0) -> RuleSet:
@@ -103,7 +114,7 @@ def wide(count: int, seed: int = 0) -> RuleSet:
         made[at] = _tcp("Deny", {"nets": [f"198.18.{third}.0/24"]}, 443)
         packets[f"denied by the {name} rule"] = packet(f"198.18.{third}.7", 443)
     packets["no rule matches"] = packet("198.18.99.7", 443)
-    return RuleSet(f"wide-{count}", (documents.policy("wide", made),), packets)
+    return RuleSet(f"wide-{count}", documents.policies("wide", made), packets=packets)
 
 
 def denials(count: int, seed: int = 0) -> RuleSet:
@@ -115,7 +126,7 @@ def denials(count: int, seed: int = 0) -> RuleSet:
     made = [_tcp("Deny", {"nets": [net]}, port) for net, port in listed]
     chosen = random.choices(listed, k=min(FLOWS, 1 << (4 * count).bit_length()))
     flows = tuple(Flow(_host_in(random, net), random.randrange(10_000, 1 << 16), port) for net, port in chosen)
-    return RuleSet(f"denials-{count}", (documents.policy("denials", made),), flows=flows, rules=tuple(listed))
+    return RuleSet(f"denials-{count}", documents.policies("denials", made), flows=flows, rules=tuple(listed))
 
 
 def blocklist(count: int, seed: int = 0, shape: str = "blocklist") -> RuleSet:
@@ -138,14 +149,15 @@ def blocklist(count: int, seed: int = 0, shape: str = "blocklist") -> RuleSet:
         "allowed by the second rule": packet("198.51.100.7", _REDIS),
         "no rule matches": packet("198.18.99.7", 8080),
     }
-    texts = (*_sets("blocked", prefixes), _clients(), documents.policy("service", service))
-    return RuleSet(f"{shape}-{count}", texts, packets, flows, prefixes)
+    texts = (_clients(), *documents.policies("service", service, order=10))
+    return RuleSet(f"{shape}-{count}", texts, _sets("blocked", prefixes), packets, flows, prefixes)
 
 
 def large(rules: int, prefixes: int, seed: int = 0) -> RuleSet:
     """Return rules as :func:`wide` has them behind a blocklist as :func:`blocklist` has it, together."""
     behind, list_ = wide(rules, seed), blocklist(prefixes, seed)
-    return RuleSet(f"large-{rules}-{prefixes}", (*list_.texts, *behind.texts), {**list_.packets, **behind.packets})
+    packets = {**list_.packets, **behind.packets}
+    return RuleSet(f"large-{rules}-{prefixes}", (*list_.texts, *behind.texts), list_.sets, packets)
 
 
 def family(name: str, count: int, seed: int = 0) -> RuleSet:
@@ -153,7 +165,7 @@ def family(name: str, count: int, seed: int = 0) -> RuleSet:
     made = profiles.rules(name, count, seed)
     random = Random(f"flows{seed}")  # noqa: S311 - not for secrets
     flows = tuple(_flow_of(random, random.choice(made)) for _ in range(FLOWS))
-    return RuleSet(f"{name}-{count}", (documents.policy(name, made),), flows=flows)
+    return RuleSet(f"{name}-{count}", documents.policies(name, made), flows=flows)
 
 
 def node(nodes: int = 1000, seed: int = 0) -> RuleSet:
@@ -182,7 +194,7 @@ def node(nodes: int = 1000, seed: int = 0) -> RuleSet:
     chosen = [(random.choice(known), random.choice(ports)) for _ in range(FLOWS)]
     flows = tuple(Flow(int(IPv4Address(at)), random.randrange(10_000, 1 << 16), port) for at, port in chosen)
     sets = [documents.network_set(role, role, nets) for role, nets in lists.items()]
-    return RuleSet(f"node-{nodes}", (*sets, documents.policy("node", made)), flows=flows)
+    return RuleSet(f"node-{nodes}", (*sets, *documents.policies("node", made)), flows=flows)
 
 
 #: Ports that :func:`denials` names; none is a failsafe port, which would come first.
@@ -246,9 +258,9 @@ def _clients() -> str:
     return f"{head}spec:\n  nets:\n{nets}"
 
 
-def _sets(role: str, prefixes: Prefixes) -> list[str]:
+def _sets(role: str, prefixes: Prefixes) -> tuple[tuple[str, str, Prefixes], ...]:
     parts = [type(prefixes)(prefixes.ipv4[at : at + SET], prefixes.ipv6) for at in range(0, len(prefixes.ipv4), SET)]
-    return [documents.network_set(f"{role}-{number}", role, documents.texts(part)) for number, part in enumerate(parts)]
+    return tuple((f"{role}-{number}", role, part) for number, part in enumerate(parts))
 
 
 def _flows_from(prefixes: Prefixes, seed: int) -> tuple[Flow, ...]:

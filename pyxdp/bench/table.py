@@ -13,7 +13,7 @@ from pyxdp.bench.documents import INTERFACE, NODE
 from pyxdp.bench.figures import Line, above, alternating
 from pyxdp.bench.judging import REPEAT, Judged, each, empty
 from pyxdp.bench.profiles import PROFILES
-from pyxdp.bench.traffic import Traffic
+from pyxdp.bench.traffic import Traffic, encoded
 from pyxdp.net import Interface
 from pyxdp.resolver import resolve
 
@@ -111,13 +111,13 @@ class _Measured:
 
     def many_rules(self, many: RuleSet, few: RuleSet, rules: int) -> Line:
         costs, base = self._costs(many), median(self._costs(few).values())
-        title = f"the same with {rules:,} rules (first, middle, last, none matched), slowest packet, to 10 rules"
+        title = f"XDP verdict, {rules:,} rules (first, middle, last, none matched), slowest packet, to 10 rules"
         return Line(title, max(costs.values()) / base, "x", most=MANY_RULES, detail={**costs, "10 rules": base})
 
     def many_prefixes(self, long: RuleSet, short: RuleSet, prefixes: int) -> Line:
         costs, base = self._costs(long), self._costs(short)
         ratios = {name: costs[name] / base[name] for name in costs}
-        title = f"the same with {prefixes:,} IPv4 CIDRs in network sets, one flow, slowest packet, to 10 CIDRs"
+        title = f"XDP verdict, {prefixes:,} IPv4 CIDRs in network sets, one flow, slowest packet, to 10 CIDRs"
         detail = {**costs, **{f"10 CIDRs, {name}": cost for name, cost in base.items()}}
         return Line(title, max(ratios.values()), "x", most=MANY_PREFIXES, detail=detail)
 
@@ -158,7 +158,7 @@ def flows(
     for make in policies:
         ruleset = make()
         say(f"many flows: {ruleset.name}")
-        with judged(ruleset) as made, Traffic(ruleset.flows) as traffic:
+        with judged(ruleset) as made, Traffic(encoded(ruleset.flows)) as traffic:
             runs = {"program": made.over(traffic, size.repeat), "floor": each(traffic, traffic.drop, size.repeat)}
             found = alternating(size.rounds, runs)
             title = f"{ruleset.name}, {len(ruleset.flows):,} flows in turn, over an empty XDP_DROP"
@@ -174,5 +174,5 @@ def resembling(size: Size) -> Iterable[Callable[[], RuleSet]]:
     yield partial(rulesets.blocklist, 15_000, shape="country")
     yield rulesets.node
     for name in PROFILES:
-        for count in (min(1000, size.rules), size.rules):
+        for count in sorted({min(1000, size.rules), size.rules}):
             yield partial(rulesets.family, name, count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address
 from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +13,19 @@ from pyxdp.bpf import Object
 from pyxdp.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from typing_extensions import Self
 
     from pyxdp.bpf import Program
-    from pyxdp.net.values import Address
 
 _MACS: Final = bytes.fromhex("020000000002020000000001")
 _TCP: Final = 6
 _SYN: Final = b"\x50\x02\xff\xff"
-_HEADER: Final = {4: b"\x45\0\0\x28\0\0\x40\0\x40\x06", 6: b"\x60\0\0\0\0\x14\x06\x40"}
+#: The host, and the size of a ``struct flow``.
+_TO: Final = IPv4Address(HOST[4])
+_FLOW: Final = 12
+_HEADER: Final = b"\x45\0\0\x28\0\0\x40\0\x40\x06"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Traffic:
     """Controls and generator, loaded. Use as a context manager.
 
     Args:
-        flows: as many as a power of two; by default one.
+        flows: what :func:`encoded` makes of as many as a power of two; by default of one.
         target: number of the interface that :attr:`emit` sends by.
         macs: destination and source of the frames.
         destination: of the packets.
@@ -53,21 +55,21 @@ class Traffic:
 
     def __init__(
         self,
-        flows: Sequence[Flow] = (Flow(0x64400101, 40000, 6379),),
+        flows: bytes = b"",
         *,
         target: int = 0,
         macs: bytes = _MACS,
-        destination: str = HOST[4],
     ) -> None:
-        to = ip_address(destination)
-        self.frame = macs + b"\x08\0" + _packet(ip_address(0), to)
+        flows = flows or encoded([Flow(0x64400101, 40000, 6379)])
+        count = len(flows) // _FLOW
+        self.frame = macs + b"\x08\0" + _packet(IPv4Address(0), _TO)
         self.object = Object.open(_code(), name="bench")
         try:
-            self.object.maps["flows"].max_entries = len(flows)
-            self.object.rodata["flows_mask"] = len(flows) - 1
+            self.object.maps["flows"].max_entries = count
+            self.object.rodata["flows_mask"] = count - 1
             self.object.rodata["target"] = target
             self.object.load()
-            self.object.maps["flows"].write(0, b"".join(_encoded(flow, to) for flow in flows))
+            self.object.maps["flows"].write(0, flows)
             # The kernel takes only programs of one kind into a program array: each() is one.
             self.measure(self.object.programs["empty_drop"])
         except BaseException:
@@ -82,6 +84,11 @@ class Traffic:
     def drop(self) -> Program:
         """A program that drops."""
         return self.object.programs["empty_drop"]
+
+    @property
+    def passing(self) -> Program:
+        """A program that lets everything pass."""
+        return self.object.programs["empty_pass"]
 
     @property
     def each(self) -> Program:
@@ -111,21 +118,23 @@ def _code() -> bytes:
         ) from error
 
 
-def _encoded(flow: Flow, destination: Address) -> bytes:
-    """Return the ``struct flow``."""
-    whole = _packet(IPv4Address(flow.source), destination, flow.source_port, flow.destination_port)
-    return whole[12:16].ljust(16, b"\0") + whole[20:24] + whole[10:12] + whole[36:38]
+def encoded(flows: Iterable[Flow]) -> bytes:
+    """Return a ``struct flow`` for each."""
+    return b"".join(map(_encoded, flows))
 
 
-def _packet(source: Address, destination: Address, source_port: int = 0, destination_port: int = 0) -> bytes:
+def _encoded(flow: Flow) -> bytes:
+    whole = _packet(IPv4Address(flow.source), _TO, flow.source_port, flow.destination_port)
+    return whole[12:16] + whole[20:24] + whole[10:12] + whole[36:38]
+
+
+def _packet(source: IPv4Address, destination: IPv4Address, source_port: int = 0, destination_port: int = 0) -> bytes:
     """Return a SYN with checksums, as Linux would send it but for options."""
     ports = source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big")
     addresses = source.packed + destination.packed
     tcp = ports + bytes(8) + _SYN + bytes(4)
     tcp = tcp[:16] + _checksum(addresses + bytes((0, _TCP, 0, len(tcp))) + tcp) + tcp[18:]
-    if isinstance(source, IPv6Address):
-        return _HEADER[6] + addresses + tcp
-    head = _HEADER[4] + b"\0\0" + addresses
+    head = _HEADER + b"\0\0" + addresses
     return head[:10] + _checksum(head) + head[12:] + tcp
 
 

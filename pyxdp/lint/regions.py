@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.compiler.intervals import Intervals, union
@@ -125,8 +125,3 @@ def _bounds_of(networks: Prefixes, family: Family) -> Iterator[tuple[int, int]]:
     if family == 4:  # noqa: PLR2004 - IP version
         return ((key >> 8, (key >> 8) + (1 << 32 - (key & 0xFF)) - 1) for key in networks.ipv4.tolist())
     return (bounds(network) for network in islice(networks, len(networks.ipv4), None))
-
-
-def families_of(boxes: list[Box]) -> set[Family]:
-    """Return the IP versions that occur."""
-    return set(chain.from_iterable((box.family,) for box in boxes))

@@ -14,6 +14,7 @@ This is the only layer that reads text, and what it returns is valid: every rule
 sections 1, 2.5, 3.3, 8.2 and 8.3) has been applied, defaults are filled in, and no later layer checks again.
 
 ``sources``   paths to texts
+``runs``      long lists of prefixes, which are left out of the text
 ``compose``   a text to trees that know their positions
 ``place``     walking a tree: fields, unknown fields, problems
 ``readers``, ``names``, ``values``   single values
@@ -21,7 +22,7 @@ sections 1, 2.5, 3.3, 8.2 and 8.3) has been applied, defaults are filled in, and
 ``kinds``     which kinds there are
 ``manifest``  Lists, duplicates, and checks across resources
 
-Limits, each a problem like any other: 64 MiB and 5,000,000 values a file, 100 levels of nesting, 1,000,000 values
+Limits, each a problem like any other: 128 MiB and 5,000,000 values a file, 100 levels of nesting, 1,000,000 values
 repeated through aliases in a document. Of one file at most 10,000 problems are listed.
 """
 

@@ -15,15 +15,18 @@ that is read on.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import yaml
 
-from pyxdp.manifest.nodes import Mapping, Meaning, Node, Scalar, Sequence, shorten
+from pyxdp.manifest.nodes import Mapping, Meaning, Node, Run, Scalar, Sequence, shorten
+from pyxdp.manifest.runs import Found, find_runs, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_DEPTH: Final = 100
 MAX_VALUES: Final = 5_000_000
@@ -88,12 +91,25 @@ def documents(text: str) -> Iterator[Document]:
         line, column = position_of(text, forbidden.start())
         message = f"the character U+{ord(forbidden[0]):04X} is not allowed in YAML: remove it"
         raise BrokenYamlError(Fault(line, column, message))
+    yielded = 0
+    runs = find_runs(text)
+    if runs:
+        with suppress(_DoubtError, BrokenYamlError, yaml.YAMLError):
+            for document in _Composer(runs).documents(_events(shortened(text, runs))):
+                yield document
+                yielded += 1
+            return
     try:
-        yield from _Composer().documents(yaml.parse(_join_surrogates(text), Loader=_Loader))
+        yield from islice(_Composer().documents(_events(text)), yielded, None)
     except yaml.MarkedYAMLError as error:
         raise BrokenYamlError(_syntax_fault(error, text)) from None
     except yaml.YAMLError as error:
         raise BrokenYamlError(Fault(1, 1, f"not YAML: {shorten(str(error))}")) from None
+
+
+def _events(text: str) -> Iterator[_Event]:
+    events: Iterator[_Event] = yaml.parse(_join_surrogates(text), Loader=_Loader)
+    return events
 
 
 def position_of(text: str, offset: int) -> tuple[int, int]:
@@ -159,12 +175,25 @@ class _Frame:
     def step(self) -> str | int:
         """Where the next value goes."""
         if isinstance(self.node, Sequence):
-            return len(self.node.items)
+            return self.node.size
         return self.key.text if self.key else ""
 
 
+class _DoubtError(Exception):
+    """A run is not what it looked like."""
+
+
 class _Composer:
-    def __init__(self) -> None:
+    """Builds documents.
+
+    Args:
+        runs: what the text that the events are of was shortened by.
+    """
+
+    def __init__(self, runs: Iterable[Found] = ()) -> None:
+        self._runs = iter(runs)
+        self._next = next(self._runs, None)
+        self._left_out = 0
         self._frames: list[_Frame] = []
         self._anchors: dict[str, tuple[Node, int] | None] = {}
         self._faults: list[Fault] = []
@@ -174,6 +203,8 @@ class _Composer:
 
     def documents(self, events: Iterator[_Event]) -> Iterator[Document]:
         for event in events:
+            if self._next and event.start_mark.line >= self._next.line and self._is_run(event, self._next):
+                continue
             match event:
                 case yaml.ScalarEvent():
                     self._add(self._scalar(event), 1, event.anchor)
@@ -187,11 +218,31 @@ class _Composer:
                     yield Document(self._root, self._faults)
                     self._anchors, self._faults, self._aliased = {}, [], 0
 
+    def _is_run(self, event: _Event, found: Found) -> bool:
+        """Whether the event is the first item of a run, which then is added whole."""
+        mark, run = event.start_mark, found.run
+        if mark.line > found.line:
+            raise _DoubtError
+        if not isinstance(event, yaml.ScalarEvent) or mark.column != run.column - 1:
+            return False
+        frame = self._frames[-1] if self._frames else None
+        if not frame or not isinstance(frame.node, Sequence) or event.value != found.word or event.tag or event.anchor:
+            raise _DoubtError
+        self._count(run.count, run)
+        frame.size += run.count
+        frame.node.parts.append(run)
+        self._left_out += run.count - 1
+        self._next = next(self._runs, None)
+        return True
+
+    def _position(self, event: _Event) -> tuple[int, int]:
+        return event.start_mark.line + self._left_out + 1, event.start_mark.column + 1
+
     def _scalar(self, event: _Event) -> Scalar:
         start, end, text = event.start_mark, event.end_mark, event.value
         quotes = 1 if event.style in ("'", '"') else 0
         exact = start.line == end.line and end.column - start.column == len(text) + 2 * quotes
-        scalar = Scalar(start.line + 1, start.column + 1, text, bool(event.style), quotes, exact)
+        scalar = Scalar(*self._position(event), text, bool(event.style), quotes, exact)
         if event.tag is not None:
             if event.tag in _TEXT_TAGS:
                 scalar.quoted = True
@@ -202,7 +253,7 @@ class _Composer:
         return scalar
 
     def _open(self, event: _Event) -> None:
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        line, column = self._position(event)
         if len(self._frames) >= MAX_DEPTH:
             raise _broken(line, column, f"nested deeper than {MAX_DEPTH} levels")
         frame = self._frames[-1] if self._frames else None
@@ -225,7 +276,7 @@ class _Composer:
         self._add(frame.node, frame.size, frame.anchor)
 
     def _alias(self, event: _Event) -> None:
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        line, column = self._position(event)
         if event.anchor not in self._anchors:
             hint = "; a text that begins with `*` must be in quotes"
             raise _broken(line, column, f"the alias `*{event.anchor}` has no anchor before it in this document{hint}")
@@ -239,9 +290,7 @@ class _Composer:
         self._add(node, size, None)
 
     def _add(self, node: Node, size: int, anchor: str | None) -> None:
-        self._values += 1
-        if self._values > MAX_VALUES:
-            raise _broken(node.line, node.column, f"more than {MAX_VALUES:,} values in one file: split it")
+        self._count(1, node)
         if anchor is not None:
             self._anchors[anchor] = (node, size)
         if not self._frames:
@@ -250,12 +299,17 @@ class _Composer:
         frame = self._frames[-1]
         frame.size += size
         if isinstance(frame.node, Sequence):
-            frame.node.items.append(node)
+            frame.node.parts.append(node)
         elif frame.key is None:
             self._key(frame, node)
         else:
             self._entry(frame, frame.node, frame.key, node)
             frame.key = None
+
+    def _count(self, values: int, node: Node | Run) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            raise _broken(node.line, node.column, f"more than {MAX_VALUES:,} values in one file: split it")
 
     def _key(self, frame: _Frame, node: Node) -> None:
         if not isinstance(node, Scalar):

@@ -10,8 +10,8 @@ from pyxdp.manifest.felix_fields import WITHOUT_EFFECT
 from pyxdp.manifest.nodes import Mapping, Scalar, Sequence, shorten
 from pyxdp.manifest.place import suggest
 from pyxdp.manifest.readers import boolean, optional, text
-from pyxdp.manifest.values import parse_address
 from pyxdp.model import DEFAULT_FAILSAFE_INBOUND, DEFAULT_FAILSAFE_OUTBOUND, FelixConfiguration, Namespace, Node
+from pyxdp.net.addresses import parse_address
 from pyxdp.net.hooks import AllowAction, DenyAction
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.manifest.nodes import Scalar, shorten
 from pyxdp.manifest.readers import integer, pairs, text, word
-from pyxdp.manifest.values import MAX_PORT, parse_network
+from pyxdp.manifest.values import MAX_PORT
 from pyxdp.model import FailsafePort
 from pyxdp.net import Protocol
+from pyxdp.net.addresses import parse_network
 from pyxdp.net.values import PROTOCOL_NUMBERS
 
 if TYPE_CHECKING:

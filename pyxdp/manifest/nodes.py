@@ -13,7 +13,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE: Final = frozenset({"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
@@ -69,12 +72,57 @@ class Scalar:
 
 
 @dataclass(slots=True)
-class Sequence:
-    """A list."""
+class Run:
+    """Many scalars of one list, one a line, that were not told apart yet.
+
+    Attributes:
+        line: of the first.
+        column: of each.
+        texts: of all of them, each ended by a newline.
+        count: how many there are.
+        quoted: they are in quotes.
+    """
 
     line: int
     column: int
-    items: list[Node] = field(default_factory=list)
+    texts: str
+    count: int
+    quoted: bool
+
+    def scalars(self, numbers: Iterable[int]) -> Iterator[Scalar]:
+        """Yield some of them, numbered from 0."""
+        texts = self.texts.split("\n")
+        for number in numbers:
+            yield Scalar(self.line + number, self.column, texts[number], self.quoted, int(self.quoted))
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list.
+
+    Attributes:
+        parts: what is in it, in order.
+    """
+
+    line: int
+    column: int
+    parts: list[Node | Run] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return sum(part.count if isinstance(part, Run) else 1 for part in self.parts)
+
+    @property
+    def items(self) -> list[Node]:
+        """Every value by itself."""
+        items: list[Node] = []
+        for part in self.parts:
+            if isinstance(part, Run):
+                items += part.scalars(range(part.count))
+            else:
+                items.append(part)
+        return items
 
 
 @dataclass(slots=True)
@@ -103,7 +151,7 @@ def is_empty(node: Node) -> bool:
     if isinstance(node, Mapping):
         return not node.entries
     if isinstance(node, Sequence):
-        return not node.items
+        return not node.parts
     return not node.text or is_null(node) or (node.meaning is Meaning.BOOLEAN and not node.truth)
 
 

@@ -21,7 +21,7 @@ from pyxdp.manifest import nodes
 from pyxdp.model import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -141,10 +141,22 @@ class Place:
 
     def items(self) -> list[Place]:
         """Return the elements; a problem, and no elements, when it is no list."""
+        listed = self._list()
+        return [Place(node, self.subject, self, index) for index, node in enumerate(listed.items if listed else ())]
+
+    def parts(self) -> Iterator[tuple[int, nodes.Node | nodes.Run]]:
+        """Yield the elements as far as they were told apart, with the index of each or of its first."""
+        listed = self._list()
+        index = 0
+        for part in listed.parts if listed else ():
+            yield index, part
+            index += part.count if isinstance(part, nodes.Run) else 1
+
+    def _list(self) -> nodes.Sequence | None:
         if isinstance(self.node, nodes.Sequence):
-            return [Place(node, self.subject, self, index) for index, node in enumerate(self.node.items)]
+            return self.node
         self.problem(f"must be a list, not {nodes.describe(self.node)}")
-        return []
+        return None
 
 
 Reader: TypeAlias = Callable[[Place], "T | None"]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TextIO
 
-#: Bytes that a file may have.
-MAX_BYTES: Final = 64 * 1024 * 1024
+#: Bytes that a file may have: four million prefixes, one a line, and room to spare.
+MAX_BYTES: Final = 128 * 1024 * 1024
 
 STDIN: Final = "-"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.errors import SelectorSyntaxError
@@ -12,6 +11,7 @@ from pyxdp.manifest.nodes import shorten
 from pyxdp.manifest.place import suggest
 from pyxdp.manifest.readers import text, word
 from pyxdp.net import PortRange, Protocol
+from pyxdp.net.addresses import parse_address, parse_network
 from pyxdp.net.values import PROTOCOL_NUMBERS
 from pyxdp.selector import parse
 
@@ -26,37 +26,6 @@ MAX_PROTOCOL: Final = 255
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _RANGE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
 _GLOBAL: Final = re.compile(r"[ \t]*global\([ \t]*\)[ \t]*")
-
-
-def parse_address(written: str) -> Address:
-    """Return the address.
-
-    Raises:
-        ValueError: it is none, or carries a mask or a zone.
-    """
-    if "%" in written:
-        raise ValueError(written)
-    return IPv6Address(written) if ":" in written else IPv4Address(written)
-
-
-def parse_network(written: str) -> tuple[Network, bool]:
-    """Return the prefix, host bits cleared, and whether there were none to clear. A bare address is a prefix of itself.
-
-    Raises:
-        ValueError: it is no prefix. Masks are lengths: ``10.0.0.0/255.0.0.0`` is none.
-    """
-    base, slash, length = written.partition("/")
-    address = parse_address(base)
-    if slash and not _DIGITS.fullmatch(length):
-        raise ValueError(written)
-    # The constructors take numbers a good deal faster than text, and network sets are long.
-    bits = int(length) if slash else address.max_prefixlen
-    if bits > address.max_prefixlen:
-        raise ValueError(written)
-    number = int(address)
-    masked = number >> (address.max_prefixlen - bits) << (address.max_prefixlen - bits)
-    network = IPv4Network((masked, bits)) if isinstance(address, IPv4Address) else IPv6Network((masked, bits))
-    return network, masked == number
 
 
 def address(place: Place) -> Address | None:

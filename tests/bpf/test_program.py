@@ -34,7 +34,7 @@ def count(loaded: Object, index: int, name: str = "counts") -> int:
 def test_run(basic: Object) -> None:
     run = basic.programs["drop"].test_run(FRAME, repeat=100)
     assert (run.retval, run.data, run.ctx) == (XdpAction.DROP, FRAME, b"")
-    assert 0 < run.duration_ns < 100_000
+    assert 0 < run.duration_ns < 1_000_000_000  # of one run, on a machine that may do something else meanwhile
     assert count(basic, 1) == 100
 
 

@@ -68,7 +68,7 @@ def apply_refused(machine: Machine, manifest: str, exit_code: int, *options: str
         (endpoint("eth0").replace("HostEndpoint", "HostEndpiont"), "did you mean `HostEndpoint`?"),
         ("a" * 10_000_000, "-:1:1: $: a resource is a mapping"),
         ("[" * 10_000_000, "$: nested deeper than 100 levels"),
-        ("# nothing\n" * 7_000_000, "larger than 64 MiB"),
+        ("#" * (130 << 20), "larger than 128 MiB"),
     ],
     ids=[
         "broken YAML",
@@ -81,7 +81,7 @@ def apply_refused(machine: Machine, manifest: str, exit_code: int, *options: str
         "unknown kind",
         "10 MB of text",
         "10 MB of brackets",
-        "70 MB",
+        "130 MiB",
     ],
 )
 def test_a_manifest_that_is_wrong(governed: Machine, text: str, says: str) -> None:
@@ -337,5 +337,5 @@ def test_nothing_to_log(machine: Machine) -> None:
 def test_a_full_disk(governed: Machine) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         process = governed.start("status", stdout=full)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (OPERATOR, "error: can not write the output: No space left on device\n")

@@ -259,7 +259,7 @@ def test_log_prints_a_line_for_each_packet(logging_machine: Machine) -> None:
         _send(logging_machine)
         second = process.stdout.readline()
         process.send_signal(2)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr
         assert process.stderr.read() == ""
     assert re.fullmatch(
@@ -279,7 +279,7 @@ def test_log_as_json(logging_machine: Machine) -> None:
         assert process.stdout
         found = json.loads(process.stdout.readline())
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     del found["time"], found["length"]
     assert found == {
         "interface": end.name,
@@ -316,6 +316,6 @@ def test_log_ends_when_nobody_reads(logging_machine: Machine) -> None:
         process.stdout.readline()
         process.stdout.close()
         _send(logging_machine)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr
         assert process.stderr.read() == ""

@@ -68,7 +68,7 @@ def test_the_page_has_every_command_and_option() -> None:
             assert not isinstance(option, click.Option) or f"`{option.opts[-1]}" in page, (command.name, option.opts)
 
 
-def _documented(title: str) -> set[str]:
+def documented(title: str) -> set[str]:
     """Members that the table below ``### title`` lists, as ``a``, ``a[].b``."""
     section = _page().split(f"### {title}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
     return {
@@ -79,16 +79,16 @@ def _documented(title: str) -> set[str]:
     }
 
 
-def _members(value: Any, prefix: str = "") -> set[str]:
+def members(value: Any, prefix: str = "") -> set[str]:
     """All members of a JSON value, in the page's notation."""
     if isinstance(value, list):
-        return {found for item in value for found in _members(item, f"{prefix}[]")}
+        return {found for item in value for found in members(item, f"{prefix}[]")}
     if not isinstance(value, dict):
         return set()
     found = set()
     for name, item in value.items():
         path = f"{prefix}.{name}" if prefix else name
-        found |= {path} | _members(item, path)
+        found |= {path} | members(item, path)
     return found
 
 
@@ -127,8 +127,8 @@ def test_the_page_has_every_member(governed: Machine, arguments: list[str]) -> N
     governed.write(
         "cases.yaml", "cases: [{name: it, endpoint: hep, packet: {protocol: TCP, dport: 6379}, expect: allow}]"
     )
-    found = {member for member in _members(governed.json(*arguments)) if not member.startswith(OPEN)}
-    documented = _documented(f"pyxdp {arguments[0]} --json")
+    found = {member for member in members(governed.json(*arguments)) if not member.startswith(OPEN)}
+    documented = documented(f"pyxdp {arguments[0]} --json")
     assert found <= documented
     assert {member.split("[")[0].split(".")[0] for member in documented} == {
         member.split("[")[0].split(".")[0] for member in found
@@ -138,4 +138,4 @@ def test_the_page_has_every_member(governed: Machine, arguments: list[str]) -> N
 def test_the_page_has_every_member_of_an_error(machine: Machine) -> None:
     done = machine.run("check", "missing.yaml", "--json")
     assert done.returncode == 2
-    assert _members(json.loads(done.stdout)) <= _documented("Errors")
+    assert members(json.loads(done.stdout)) <= documented("Errors")

@@ -34,7 +34,7 @@ def test_while_it_waits_for_the_lock(governed: Machine, number: signal.Signals) 
             assert process.stderr
             assert "waiting" in process.stderr.readline()
             process.send_signal(number)
-            assert process.wait(10) == 128 + number
+            assert process.wait(60) == 128 + number
             told = process.stderr.read()
     finally:
         os.close(folder)
@@ -51,7 +51,7 @@ def test_while_it_changes_the_kernel(machine: Machine, manifest: str, number: si
         path = machine.bpffs / "pyxdp/v1" / reached
         wait_until(lambda: path.exists() or process.poll() is not None)
         process.send_signal(number)
-        process.wait(30)
+        process.wait(60)
         assert process.stderr
         told = process.stderr.read()
     if process.returncode not in (0, -number):  # it was at its end, and what was left of it was killed
@@ -72,7 +72,7 @@ def test_a_reader_that_goes_away_does_not_end_an_apply(machine: Machine, manifes
     with machine.start("apply", manifest, *AT_HOST) as process:
         assert process.stdout
         process.stdout.close()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.stderr
         assert process.stderr.read() == ""
     assert machine.json("status")["applied"] is True
@@ -84,7 +84,7 @@ def test_a_reader_that_goes_away(governed: Machine, arguments: list[str]) -> Non
     os.close(reader)
     process = governed.start(*arguments, stdout=writer)
     os.close(writer)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in told
     assert "Error" not in told
@@ -181,7 +181,7 @@ def test_a_bar_for_what_takes_longer_than_a_second(machine: Machine) -> None:
     assert process.stdout
     with process.stdout:
         told = process.stdout.read()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert "1 HostEndpoint: valid" in told
     assert "reading" not in told
     _, cleared, rest = terminal.seen.rpartition("\x1b[2K")

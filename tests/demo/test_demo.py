@@ -105,7 +105,7 @@ def test_nothing_outlives_the_demo(number: signal.Signals) -> None:
             assert {"redis-server", "unshare"} <= {name(pid) for pid in below}
         finally:
             os.kill(unshare if number == signal.SIGKILL else demo.pid, number)
-        assert demo.wait(timeout=10) != 0
+        assert demo.wait(timeout=60) != 0
         wait_until(lambda: not any(name(pid) for pid in below), what="all its processes are gone")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lab.flows import PATIENCE, SILENCE
 from tests.lab.network import connect
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def machine(netns: Callable[[], Namespace]) -> Iterator[Callable[[Block], str]]:
 def _run(block: Block, path: str, client: Namespace) -> str:
     if block.text == "traffic":
         with client.entered():
-            assert _reaches_redis("10.20.0.2")
-            assert not _reaches_redis(STRANGER)
+            assert _reaches_redis("10.20.0.2", PATIENCE)
+            assert not _reaches_redis(STRANGER, SILENCE)
         return block.text
     said = []
     for command in block.commands:
@@ -83,9 +84,9 @@ def _run(block: Block, path: str, client: Namespace) -> str:
     return "".join(said)
 
 
-def _reaches_redis(source: str) -> bool:
+def _reaches_redis(source: str, patience: float) -> bool:
     try:
-        with socket.create_connection(REDIS, timeout=0.3, source_address=(source, 0)):
+        with socket.create_connection(REDIS, timeout=patience, source_address=(source, 0)):
             return True
     except TimeoutError:
         return False

@@ -37,6 +37,7 @@ BURST: Final = 1 << 18
 _FRAME: Final = 128
 _STREAMS: Final = 64
 _SO_ATTACH_BPF: Final = 50
+_SOMEBODY_ELSE: Final = b"\x02\0\0\0\0\x77"
 #: The frame's number, and its complement: see ``write_number`` in C.
 _NUMBER: Final = b"\0\0\0\0\xff\xff\xff\xff"
 
@@ -50,19 +51,22 @@ class Stream:
         sources: how many source addresses take turns, from the packet's on; a power of two, at most 65536, and what
             the packet's own has in these bits is zero.
         ports: how many source ports take turns, likewise.
+        astray: for the MAC address of somebody else, so that only XDP sees the frame: no stack takes it.
     """
 
     packet: bytes
     sources: int = 1
     ports: int = 1
+    astray: bool = False
 
     def __post_init__(self) -> None:
         for name, number, at in (("sources", self.sources, self._source), ("ports", self.ports, self._port)):
             if number < 1 or number & number - 1 or number > 1 << 16 or self._field(at) & number - 1:
                 raise ValueError(f"{name}: {number} from {self._field(at):#x} on")
 
-    def encoded(self, macs: bytes) -> bytes:
-        """The ``struct stream`` for a cable."""
+    def encoded(self, receiver: bytes, sender: bytes) -> bytes:
+        """The ``struct stream`` for a cable between two MAC addresses."""
+        macs = (_SOMEBODY_ELSE if self.astray else receiver) + sender
         frame = macs + (b"\x08\0" if self._is_ipv4 else b"\x86\xdd") + self.packet
         checksum = self._transport + (16 if self._protocol == packets.TCP else 6)
         places = len(frame) - 8, *(14 + at for at in (self._source, self._port, 10 if self._is_ipv4 else -14, checksum))
@@ -178,8 +182,8 @@ def flood(sender: Interface, receiver: Interface, streams: Sequence[Stream]) -> 
         receiver: the other end.
         streams: at most 64.
     """
-    macs = b"".join(bytes.fromhex(end.mac.replace(":", "")) for end in (receiver, sender))
-    encoded = [stream.encoded(macs) for stream in streams]
+    macs = [bytes.fromhex(end.mac.replace(":", "")) for end in (receiver, sender)]
+    encoded = [stream.encoded(*macs) for stream in streams]
     length = max(14 + len(stream.packet) for stream in streams)
     if not 1 <= len(streams) <= _STREAMS or length > _FRAME:
         raise ValueError(f"{len(streams)} streams of {length} bytes")
@@ -198,7 +202,7 @@ def flood(sender: Interface, receiver: Interface, streams: Sequence[Stream]) -> 
 class Receivers:
     """UDP sockets that count what they receive in the kernel: see :func:`receivers`."""
 
-    def __init__(self, counts: list[Map]) -> None:
+    def __init__(self, counts: Sequence[Map]) -> None:
         self._counts = counts
 
     @property

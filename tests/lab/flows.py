@@ -1,7 +1,8 @@
 """Attempts to talk over real sockets, many at a time, and what becomes of each.
 
 A test writes a table: this flow is answered, that one meets silence. :func:`observe` starts all of them at once, and
-waits for what should come as long as it takes (five seconds), for what should not come :data:`SILENCE`, once a table.
+waits for what should come as long as it takes (:data:`PATIENCE`), for what should not come :data:`SILENCE`, once a
+table.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ Transport = Literal["tcp", "udp", "icmp"]
 
 #: How long nothing has to happen before what has not come counts as not coming, in seconds.
 SILENCE = 0.1
-#: How long is waited for what should come.
-PATIENCE = 5.0
+#: How long is waited for what should come: so long that no machine is too busy.
+PATIENCE = 30.0
 
 
 class Outcome(Enum):
@@ -67,6 +68,11 @@ class Flow:
         arrow = " -> ".join(f"{address} {port}" for address, port in (self.source, self.dialled))
         behind = "" if self.served == self.dialled else f" (served at {self.served[0]} {self.served[1]})"
         return f"{self.transport} {arrow}{behind}"
+
+
+def patience(*, expected: bool) -> float:
+    """How long to wait for something that is expected to come, or not to come."""
+    return PATIENCE if expected else SILENCE
 
 
 def expect(*tables: Mapping[Flow, Outcome]) -> None:

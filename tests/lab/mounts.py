@@ -1,5 +1,7 @@
 """A mount namespace for the test process: its bpffs and its named network namespaces are seen by nobody else.
 
+So is the lock of iptables-legacy, which would make tests wait for, or fail because of, whoever else is at work.
+
 The kernel takes all of it away when the process ends, however it ends. Programs that tests start see it too.
 """
 
@@ -16,21 +18,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 BPFFS = Path("/sys/fs/bpf")
 NETNS = Path("/run/netns")
+LOCK = Path("/run/xtables.lock")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unshare_mounts() -> None:
-    """Move this process into a mount namespace with a fresh bpffs and a fresh /run/netns."""
+    """Move this process into a mount namespace with a fresh bpffs, a fresh /run/netns and a lock of its own."""
     _check(_libc.unshare(CLONE_NEWNS), "unshare")
     mount("none", Path("/"), None, MS_REC | MS_PRIVATE)
     mount("bpf", BPFFS, "bpf")
     NETNS.mkdir(exist_ok=True)
+    _own_lock()
     mount("tmpfs", NETNS, "tmpfs")
+
+
+def _own_lock() -> None:
+    """Put a file that nobody else has in the place of the lock. It needs a file system that is mounted nowhere else."""
+    LOCK.touch(mode=0o600)
+    mount("tmpfs", NETNS, "tmpfs")
+    own = NETNS / LOCK.name
+    own.touch(mode=0o600)
+    mount(str(own), LOCK, None, MS_BIND)
+    unmount(NETNS)
 
 
 def mount(source: str, target: Path, kind: str | None, flags: int = 0, options: str | None = None) -> None:

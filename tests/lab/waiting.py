@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def wait_until(predicate: Callable[[], T], *, timeout: float = 10.0, what: str = "") -> T:
+def wait_until(predicate: Callable[[], T], *, timeout: float = 60.0, what: str = "") -> T:
     """Return the predicate's first true result; fail when there is none in time."""
     deadline = time.monotonic() + timeout
     pause = 0.001

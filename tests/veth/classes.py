@@ -30,6 +30,7 @@ ALLOW = {"action": "Allow"}
 DENY = {"action": "Deny"}
 EVERYTHING = "projectcalico-default-allow"
 BOTH = ("TCP", "UDP")
+FAMILIES = (4, 6)
 
 
 class GovernedGateway:
@@ -75,13 +76,13 @@ class GovernedGateway:
         """Entries of the host's conntrack with a port."""
         return self._host.conntrack(port)
 
-    def receives(self, place: tuple[str, int], *pieces: bytes) -> bool:
-        """Whether a UDP socket of the host gets a datagram when the client sends these packets."""
+    def receives(self, place: tuple[str, int], *pieces: bytes, patience: float = flows.PATIENCE) -> bool:
+        """Whether a UDP socket of the host gets a datagram when the client sends these packets, in so many seconds."""
         with self.net.host.entered():
             server = flows.opened("udp", place)
         with server:
             packets.send(self.net.client, self.net.outside, *pieces)
-            server.settimeout(flows.SILENCE)
+            server.settimeout(patience)
             try:
                 return bool(server.recv(4096))
             except TimeoutError:
@@ -151,6 +152,11 @@ def endpoint(end: Interface, name: str, profiles: Sequence[str] = ()) -> str:
     return _document(
         "HostEndpoint", name, {"node": NODE, "interfaceName": end.name, "profiles": [*profiles]}, {"side": name}
     )
+
+
+def both(lab: GovernedGateway, *profiles: str) -> str:
+    """A host endpoint for each of the host's interfaces: ``outside`` and ``inside``."""
+    return endpoint(lab.net.outside, "outside", profiles) + endpoint(lab.net.inside, "inside", profiles)
 
 
 def policy(name: str, *, selector: str = "all()", **spec: object) -> str:

@@ -15,6 +15,7 @@ from pyxdp.dataplane import Dataplane
 from pyxdp.manifest import loads
 from pyxdp.resolver import resolve
 from pyxdp.xtables import Iptables
+from tests.lab.flows import PATIENCE, SILENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,8 +30,6 @@ Transport = Literal["tcp", "udp"]
 Rules: TypeAlias = "Sequence[Mapping[str, object]]"
 
 NODE = "host"
-#: How long a packet that should not arrive is waited for, in seconds.
-SILENCE = 0.2
 
 
 def endpoint(interface: str, name: str = "hep", profiles: Sequence[str] = ()) -> str:
@@ -180,12 +179,19 @@ class Host:
 
     def can_talk(self, transport: Transport, port: int, family: int = 4, *, end: Interface | None = None) -> bool:
         """Whether a client of the peer's gets an answer from a service of the host, over real sockets."""
+        return self._talks(transport, port, family, end, PATIENCE)
+
+    def is_silent(self, transport: Transport, port: int, family: int = 4) -> bool:
+        """Whether that client gets none in :data:`SILENCE`."""
+        return not self._talks(transport, port, family, None, SILENCE)
+
+    def _talks(self, transport: Transport, port: int, family: int, end: Interface | None, patience: float) -> bool:
         with ExitStack() as stack:
             server = stack.enter_context(self.serving(transport, port, family))
             with self.peer.namespace.entered():
                 client = stack.enter_context(opened(transport, address_of(end or self.peer, family)))
-            client.settimeout(SILENCE)
-            server.settimeout(SILENCE)
+            client.settimeout(patience)
+            server.settimeout(patience)
             try:
                 return _exchange(transport, client, server, address_of(self.end, family), port)
             except (TimeoutError, ConnectionRefusedError):
@@ -220,13 +226,13 @@ def _exchange(transport: Transport, client: socket.socket, server: socket.socket
         return client.recv(16) == b"pongping"
     connection, _ = server.accept()
     with connection:
-        connection.settimeout(SILENCE)
+        connection.settimeout(PATIENCE)
         connection.send(b"pong" + connection.recv(16))
         return client.recv(16) == b"pongping"
 
 
-def ping(end: Interface, target: str) -> bool:
-    """Whether an ICMP or ICMPv6 echo request is answered."""
+def ping(end: Interface, target: str, patience: float = PATIENCE) -> bool:
+    """Whether an ICMP or ICMPv6 echo request is answered in so many seconds."""
     version = ip_address(target).version
     family, protocol = (socket.AF_INET, 1) if version == 4 else (socket.AF_INET6, 58)
     request, reply = (8, 0) if version == 4 else (128, 129)
@@ -234,7 +240,7 @@ def ping(end: Interface, target: str) -> bool:
     with end.namespace.entered():
         made = socket.socket(family, socket.SOCK_RAW, protocol)
     with made:
-        made.settimeout(SILENCE)
+        made.settimeout(patience)
         made.sendto(message[:2] + checksum(message).to_bytes(2, "big") + message[4:], (target, 0))
         try:
             while True:

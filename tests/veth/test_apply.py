@@ -138,7 +138,7 @@ def empty(program_array: Path) -> None:
 
 def test_a_policy_that_does_not_fit_makes_the_maps_grow(host: Host) -> None:
     host.apply(endpoint(host.end.name) + service(7000, "Deny"))
-    assert not host.can_talk("udp", 7000)
+    assert host.is_silent("udp", 7000)
     nets = [f"{20 + n % 100}.{n // 100}.{n & 255}.7" for n in range(1000)]  # each needs a page of its own
     big = network_set("many", nets) + untracked(
         "big", ingress=[{"action": "Deny", "source": {"selector": "set == 'many'"}}], egress=[]
@@ -147,7 +147,7 @@ def test_a_policy_that_does_not_fit_makes_the_maps_grow(host: Host) -> None:
     kinds = [type(operation).__name__ for operation in grown.plan.operations]
     assert {"CreateObject", "CopyMaps", "MoveLink", "RemoveObject"} <= set(kinds)
     assert "AttachXdp" not in kinds
-    assert not host.can_talk("udp", 7000)
+    assert host.is_silent("udp", 7000)
     assert [it.packets for it in host.status().rules if it.policy == "deny-7000" and it.packets] == [2]
     assert not host.apply(endpoint(host.end.name) + service(7000, "Deny") + big).plan
     host.delete()
@@ -158,14 +158,14 @@ def test_all_interfaces_of_a_wildcard(host: Host, netns: Callable[[], Namespace]
     second, other = connect(host.space, netns(), subnet=1)
     report = host.apply(endpoint("*") + service(7000, "Deny"))
     assert {it.interface for it in report.attachments} >= {host.end.name, second.name}
-    assert not host.can_talk("tcp", 7000)
+    assert host.is_silent("tcp", 7000)
     two = Host(second, other, host.bpffs)
-    assert not two.can_talk("tcp", 7000)
+    assert two.is_silent("tcp", 7000)
     assert two.reason("DROP_POLICY", interface=second.name) > 0
     report = host.apply(endpoint(host.end.name) + service(7000, "Deny"))
     assert {it.interface for it in report.attachments} == {host.end.name}
     assert two.can_talk("tcp", 7000)
-    assert not host.can_talk("tcp", 7000)
+    assert host.is_silent("tcp", 7000)
 
 
 def test_more_interfaces_than_open_files(host: Host, netns: Callable[[], Namespace]) -> None:
@@ -180,7 +180,7 @@ def test_more_interfaces_than_open_files(host: Host, netns: Callable[[], Namespa
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert {it.name for it in (host.end, *others)} <= {it.interface for it in report.attachments}
     assert host.can_talk("tcp", 6379)
-    assert not host.can_talk("tcp", 8081)
+    assert host.is_silent("tcp", 8081)
 
 
 def test_an_interface_found_by_expected_ips(host: Host) -> None:
@@ -192,7 +192,7 @@ spec: {{node: {NODE}, expectedIPs: ["{host.end.ipv4}"]}}
 """
     report = host.apply(manifest + service(7000, "Deny"))
     assert [(it.interface, it.host_endpoint) for it in report.attachments] == [(host.end.name, "by-address")]
-    assert not host.can_talk("tcp", 7000)
+    assert host.is_silent("tcp", 7000)
 
 
 def test_an_interface_that_is_made_again(host: Host) -> None:
@@ -202,11 +202,11 @@ def test_an_interface_that_is_made_again(host: Host) -> None:
     again = Host(end, peer, host.bpffs)
     assert again.status().endpoints[0].attachment.mode == "none"
     # Rules go by name: until the next apply the raw table denies.
-    assert not again.can_talk("tcp", 7000)
+    assert again.is_silent("tcp", 7000)
     kinds = [type(operation).__name__ for operation in again.apply(manifest).plan.operations]
     assert kinds == ["AttachXdp"]
     assert again.status().endpoints[0].ifindex == end.ifindex
-    assert not again.can_talk("tcp", 7000)
+    assert again.is_silent("tcp", 7000)
     assert not again.apply(manifest).plan
 
 
@@ -223,7 +223,7 @@ def test_an_interface_that_is_renamed(host: Host) -> None:
     assert (status.attachment.interface, status.attachment.link_id) == ("renamed.0", link_id)
     assert not renamed.status().drift
     assert sorted(path.name for path in (host.bpffs / "pyxdp/v1/links").iterdir()) == ["renamed@0"]
-    assert not renamed.can_talk("tcp", 7000)
+    assert renamed.is_silent("tcp", 7000)
 
 
 def remake(host: Host) -> tuple[Interface, Interface]:
@@ -265,7 +265,7 @@ def test_generic_where_the_driver_refuses(host: Host) -> None:
     (attachment,) = report.attachments
     assert attachment.mode == "generic"
     assert attachment.reason.startswith("driver veth: ")
-    assert not host.can_talk("tcp", 7000)
+    assert host.is_silent("tcp", 7000)
     assert host.status().endpoints[0].attachment == attachment
     assert not host.apply(endpoint(host.end.name) + service(7000, "Deny")).plan
 
@@ -288,7 +288,7 @@ def test_rules_move_to_the_other_variant(host: Host) -> None:
     host.apply(manifest)
     assert all("nft" in table for table in host.status().tables)
     assert len(host.status().tables) == 2
-    assert not host.can_talk("tcp", 7000)
+    assert host.is_silent("tcp", 7000)
     host.variant = None
     host.delete()
     assert {key: traces(host)[key] for key in NOTHING} == NOTHING
@@ -454,7 +454,7 @@ def test_known_connections_outlive_the_pins(host: Host, variant: Variant) -> Non
         with client, connection:
             connection.settimeout(5)
             remove_tree(host.bpffs / "pyxdp")
-            wait_until(lambda: not host.can_talk("tcp", 2022))
+            wait_until(lambda: host.is_silent("tcp", 2022))
             client.send(b"still here")
             assert connection.recv(16) == b"still here"
             host.apply(open_endpoint(host.end.name))
@@ -496,7 +496,7 @@ def test_rules_that_can_not_be_set_back_keep_their_answer(
         with host.space.entered(), pytest.raises(XtablesError, match="for the test"):
             Dataplane(host.bpffs, iptables=tables, log_per_second=7).apply(policy, on_progress=interfere)
     assert host.can_talk("tcp", 2022)
-    assert not host.can_talk("tcp", 8081)
+    assert host.is_silent("tcp", 8081)
     host.apply(wanted)
     assert not host.status().drift
     assert host.can_talk("tcp", 2022)
@@ -512,7 +512,7 @@ def test_a_lost_map_that_holds_no_policy_is_made_again(host: Host, name: str) ->
     assert not host.status().drift
     assert host.can_talk("tcp", 6379)
     assert host.can_talk("tcp", 22)
-    assert not host.can_talk("tcp", 8081)
+    assert host.is_silent("tcp", 8081)
 
 
 def test_more_interfaces_than_numbers(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -541,7 +541,7 @@ def test_one_waits_for_the_other(host: Host) -> None:
         if not started.is_set():
             started.set()
             thread.start()
-            assert waited.wait(30)
+            assert waited.wait(60)
 
     with host.space.entered():
         host.dataplane().apply(policies[0], on_progress=on_progress)

@@ -12,7 +12,9 @@ from tests.veth.classes import (
     ALLOW,
     DENY,
     EVERYTHING,
+    FAMILIES,
     GovernedGateway,
+    both,
     echo_requests,
     endpoint,
     forward,
@@ -21,12 +23,6 @@ from tests.veth.classes import (
     to_ports,
     untracked,
 )
-
-FAMILIES = (4, 6)
-
-
-def both(lab: GovernedGateway, *profiles: str) -> str:
-    return endpoint(lab.net.outside, "outside", profiles) + endpoint(lab.net.inside, "inside", profiles)
 
 
 def test_without_forward_policy_everything_passes(either_lab: GovernedGateway) -> None:

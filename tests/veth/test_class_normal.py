@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tests.lab import flows, packets
 from tests.lab.flows import ANSWERED, FORBIDDEN, LOST, REFUSED, SILENT, conversation, expect, opened
@@ -13,6 +14,7 @@ from tests.veth.classes import (
     ALLOW,
     DENY,
     EVERYTHING,
+    FAMILIES,
     GovernedGateway,
     echo_requests,
     endpoint,
@@ -23,7 +25,11 @@ from tests.veth.classes import (
     untracked,
 )
 
-FAMILIES = (4, 6)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.lab.network import Namespace
+
 #: Of linux/in.h; Python does not name it.
 _IP_MTU = 14
 
@@ -199,25 +205,35 @@ def test_an_untracked_request_whose_answer_no_rule_covers_is_lost(lab: GovernedG
 def test_invalid_packets_are_dropped_before_policy(either_lab: GovernedGateway) -> None:
     lab, net = either_lab, either_lab.net
     web = policy("web", ingress=[ALLOW], egress=[ALLOW])
-    net.host.sysctl("net/netfilter/nf_conntrack_tcp_loose", 0)
-    lab.apply(outside(lab), web)
-    before = lab.count("DROP_INVALID", net.outside)
-    assert not any(_is_reset(lab, family) for family in FAMILIES)
-    assert lab.count("DROP_INVALID", net.outside) == before + 2
-    lab.apply(outside(lab), web, felix(disableConntrackInvalidCheck=True))
-    assert all(_is_reset(lab, family) for family in FAMILIES)
-    lab.apply(outside(lab), felix(disableConntrackInvalidCheck=True))
-    assert not any(_is_reset(lab, family) for family in FAMILIES)
+    with picking_up_nothing(net.host):
+        lab.apply(outside(lab), web)
+        before = lab.count("DROP_INVALID", net.outside)
+        assert not any(_is_reset(lab, family, flows.SILENCE) for family in FAMILIES)
+        wait_until(lambda: lab.count("DROP_INVALID", net.outside) >= before + 2)
+        lab.apply(outside(lab), web, felix(disableConntrackInvalidCheck=True))
+        assert all(_is_reset(lab, family, flows.PATIENCE) for family in FAMILIES)
+        lab.apply(outside(lab), felix(disableConntrackInvalidCheck=True))
+        assert not any(_is_reset(lab, family, flows.SILENCE) for family in FAMILIES)
 
 
-def _is_reset(lab: GovernedGateway, family: int) -> bool:
+@contextmanager
+def picking_up_nothing(host: Namespace) -> Iterator[None]:
+    """Connection tracking takes no segment for the beginning of a connection that is none."""
+    host.sysctl("net/netfilter/nf_conntrack_tcp_loose", 0)
+    try:
+        yield
+    finally:
+        host.sysctl("net/netfilter/nf_conntrack_tcp_loose", 1)
+
+
+def _is_reset(lab: GovernedGateway, family: int, patience: float) -> bool:
     """Whether the host answers an ACK of no connection by a reset."""
     flow = lab.net.inward("tcp", 8080, family)
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     with flow.client.entered():
         raw = socket.socket(kind, socket.SOCK_RAW, packets.TCP)
     with raw:
-        raw.settimeout(flows.SILENCE)
+        raw.settimeout(patience)
         raw.bind(flow.source)
         segment = packets.tcp((flow.source[0], 40000), flow.dialled, packets.ACK)
         packets.send(lab.net.client, lab.net.outside, packets.ip(flow.source[0], flow.dialled[0], packets.TCP, segment))

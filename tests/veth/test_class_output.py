@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING
 
 from tests.lab.flows import ANSWERED, FORBIDDEN, SILENT, conversation, expect
 from tests.lab.gateway import address, flow
-from tests.veth.classes import GovernedGateway, echo_requests, endpoint, policy, to_ports
+from tests.veth.classes import (
+    FAMILIES,
+    GovernedGateway,
+    both,
+    echo_requests,
+    policy,
+    to_ports,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tests.lab.flows import Flow, Transport
 
-FAMILIES = (4, 6)
 DIALLED = 30080
 BEHIND = 8080
-
-
-def both(lab: GovernedGateway) -> str:
-    return endpoint(lab.net.outside, "outside") + endpoint(lab.net.inside, "inside")
 
 
 def test_connections_of_the_host(either_lab: GovernedGateway) -> None:

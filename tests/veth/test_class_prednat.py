@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from tests.lab.flows import ANSWERED, SILENT, conversation, expect
 from tests.veth.classes import (
     DENY,
+    FAMILIES,
     GovernedGateway,
-    endpoint,
+    both,
     forward,
     policy,
     pre_dnat,
@@ -22,14 +23,9 @@ if TYPE_CHECKING:
 
     from tests.lab.flows import Flow, Transport
 
-FAMILIES = (4, 6)
 #: What clients dial, and where it leads.
 NODE_PORT = 30080
 BEHIND = 8080
-
-
-def both(lab: GovernedGateway) -> str:
-    return endpoint(lab.net.outside, "outside") + endpoint(lab.net.inside, "inside")
 
 
 def redirected(lab: GovernedGateway) -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ import pytest
 from tests.lab import flows, packets
 from tests.lab.flows import opened
 from tests.lab.gateway import address
-from tests.veth.classes import EVERYTHING, endpoint, from_ports, policy, to_ports, untracked
+from tests.veth.classes import EVERYTHING, FAMILIES, endpoint, from_ports, policy, to_ports, untracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Class = Literal["untracked", "normal"]
 
-FAMILIES = (4, 6)
 ALLOWED, DENIED = 6379, 6380
 ORDERS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "in order": lambda pieces: pieces,
@@ -76,7 +75,8 @@ def test_a_datagram_in_pieces_is_judged_by_its_ports(lab: GovernedGateway, kind:
             for name, ordered in ORDERS.items():
                 pieces = ordered(datagram(flow))
                 assert len(pieces) == 4
-                assert lab.receives(flow.served, *pieces) == (port == ALLOWED), (family, port, name)
+                patience = flows.patience(expected=port == ALLOWED)
+                assert lab.receives(flow.served, *pieces, patience=patience) == (port == ALLOWED), (family, port, name)
 
 
 @pytest.mark.parametrize("kind", ["untracked", "normal"])
@@ -86,7 +86,7 @@ def test_pieces_without_the_first_are_of_no_use(lab: GovernedGateway, kind: Clas
     for family in FAMILIES:
         flow = lab.net.inward("udp", ALLOWED, family)
         pieces = datagram(flow)
-        assert not lab.receives(flow.served, *pieces[1:])
+        assert not lab.receives(flow.served, *pieces[1:], patience=flows.SILENCE)
         assert lab.receives(flow.served, *pieces[:1])  # with the others it is whole
 
 
@@ -100,16 +100,17 @@ def test_an_echo_in_pieces_is_judged_by_its_type(lab: GovernedGateway, kind: Cla
             for name, ordered in ORDERS.items():
                 payload = secrets.token_bytes(200)
                 pieces = packets.fragments(source, target, protocol, packets.echo(source, target, payload))
-                assert _is_echoed(lab, source, ordered(pieces), payload) == answered, (family, name)
+                patience = flows.patience(expected=answered)
+                assert _is_echoed(lab, source, ordered(pieces), payload, patience) == answered, (family, name)
 
 
-def _is_echoed(lab: GovernedGateway, source: str, pieces: list[bytes], payload: bytes) -> bool:
+def _is_echoed(lab: GovernedGateway, source: str, pieces: list[bytes], payload: bytes, patience: float) -> bool:
     family, protocol = (socket.AF_INET6, packets.ICMPV6) if ":" in source else (socket.AF_INET, packets.ICMP)
     with lab.net.client.namespace.entered():
         client = socket.socket(family, socket.SOCK_RAW, protocol)
     with client:
         client.bind((source, 0))
-        client.settimeout(flows.SILENCE)
+        client.settimeout(patience)
         packets.send(lab.net.client, lab.net.outside, *pieces)
         try:
             while not client.recv(4096).endswith(payload):
@@ -126,17 +127,17 @@ def test_a_large_datagram_of_a_real_socket(either_lab: GovernedGateway) -> None:
     for family in FAMILIES:
         for port in (ALLOWED, DENIED):
             flow = lab.net.inward("udp", port, family)
-            assert _receives_large(flow) == (port == ALLOWED), (family, port)
+            assert _receives_large(flow, expected=port == ALLOWED) == (port == ALLOWED), (family, port)
 
 
-def _receives_large(flow: Flow) -> bool:
+def _receives_large(flow: Flow, *, expected: bool) -> bool:
     payload = secrets.token_bytes(8000)
     with flow.client.entered():
         client = opened("udp", flow.source)
     with flow.server.entered():
         server = opened("udp", flow.served)
     with client, server:
-        server.settimeout(flows.SILENCE)
+        server.settimeout(flows.patience(expected=expected))
         client.sendto(payload, flow.dialled)
         try:
             return server.recv(16384) == payload

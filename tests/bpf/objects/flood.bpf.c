@@ -20,9 +20,9 @@ enum {
 struct stream {
 	__u64 frame[WORDS]; /* a frame of any length up to this */
 	__u64 sent;
-	__u16 number;      /* of the frame's number (32 bits), with its complement behind it: they cancel out in checksums */
-	__u16 source;      /* of the lower 16 bits of the source address */
-	__u16 port;        /* of the source port */
+	__u16 number; /* of the frame's number (32 bits), with its complement behind it: they cancel out in checksums */
+	__u16 source; /* of the lower 16 bits of the source address */
+	__u16 port;   /* of the source port */
 	__u16 checksum_ip; /* of the header's */
 	__u16 checksum;    /* of the transport's */
 	__u16 sources;     /* bits of the source address that vary */

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 #: Identities that one image can have; the maps for them grow with their number.
 MAX_COUNTERS: Final = 1 << 20
+_HINT_RULES: Final = (
+    "rules that differ in addresses only can be one, with a network set; apply fewer rules first, then more"
+)
+_HINT_ENDPOINTS: Final = (
+    "name fewer interfaces in the HostEndpoints of this node, or let go of some with an apply first"
+)
 
 
 class KnownNumbers:
@@ -35,7 +41,8 @@ class KnownNumbers:
             CapacityError: there are too many.
         """
         known = {name.identity: index for index, name in self._state.names.items()}
-        return planner.assign(known, identities, limit=MAX_COUNTERS, what="rules of all policies together")
+        what = "rules of all policies together, those in force until the switch included"
+        return planner.assign(known, identities, limit=MAX_COUNTERS, what=what, hint=_HINT_RULES)
 
     def endpoints(self, names: Iterable[str]) -> dict[str, int]:
         """Return the endpoint number of each interface.
@@ -44,4 +51,5 @@ class KnownNumbers:
             CapacityError: there are too many.
         """
         known, limit = planner.known_numbers(self._state, self._ifindexes), int(Limit.ENDPOINTS)
-        return planner.assign(known, names, limit=limit, what="governed interfaces", taken=self._state.endpoints)
+        what, taken = "governed interfaces, those in force until the switch included", self._state.endpoints
+        return planner.assign(known, names, limit=limit, what=what, taken=taken, hint=_HINT_ENDPOINTS)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyxdp import netlink, planner
-from pyxdp.compiler import build_image, compile_rulesets
+from pyxdp.compiler import Compilation
 from pyxdp.dataplane.bpffs import target_of
 from pyxdp.dataplane.execution import Execution, Grace
 from pyxdp.dataplane.halves import Halves
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pyxdp.abi import Slot
-    from pyxdp.compiler import MapImage
+    from pyxdp.compiler import MapImage, Numbers
     from pyxdp.compiler.members import Delta
     from pyxdp.dataplane.execution import Step
     from pyxdp.dataplane.layout import Layout
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pyxdp.resolver import EffectivePolicy
     from pyxdp.xtables import Tables
 
-    Compile: TypeAlias = Callable[[EffectivePolicy, KnownNumbers], MapImage]
+    Compile: TypeAlias = Callable[[EffectivePolicy, Numbers], MapImage]
     OnPlan: TypeAlias = Callable[[planner.State, planner.Target], None]
     OnProgress: TypeAlias = Callable[[Step], None]
 
@@ -65,13 +65,6 @@ class Report:
     attachments: tuple[Attachment, ...]
     durations: Mapping[str, float]
     dry_run: bool = False
-
-
-def compiled_afresh(policy: EffectivePolicy, numbers: KnownNumbers) -> MapImage:
-    """Compile without anything to go on from."""
-    rulesets = compile_rulesets(policy)
-    endpoints = numbers.endpoints(endpoint.interface for endpoint in rulesets.endpoints)
-    return build_image(rulesets, numbers.counters(rulesets.identities), endpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +97,7 @@ class Session:
         self._setup = setup
         self._halves = Halves(setup.layout)
         self._grace = Grace()
+        self._compilation = Compilation()
         self._known: _Known | None = None
 
     def __enter__(self) -> Self:
@@ -138,7 +132,7 @@ class Session:
         self,
         policy: EffectivePolicy,
         *,
-        compile: Compile = compiled_afresh,  # noqa: A002 - that is what it does
+        compile: Compile | None = None,  # noqa: A002 - that is what it does
         dry_run: bool = False,
         on_plan: OnPlan = lambda *_: None,
         on_progress: OnProgress = lambda _: None,
@@ -150,7 +144,8 @@ class Session:
 
         Args:
             policy: for the interfaces of this network namespace as they are now.
-            compile: makes the image; called once or twice.
+            compile: makes the image, and is called once or twice; by default a :class:`~pyxdp.compiler.Compilation` of
+                this session.
             dry_run: only plan and check.
             on_plan: called when it is known what will be done, with what there is and what will be, and the lock held.
             on_progress: called before and during each operation.
@@ -161,7 +156,7 @@ class Session:
             BpfError: the kernel refused an operation. Everything was set back, unless the new policy is in force
                 already: then the error says so, and the next apply cleans up.
         """
-        wish = _Wish(policy, compile, dry_run, on_plan, on_progress)
+        wish = _Wish(policy, compile or self._compilation.update, dry_run, on_plan, on_progress)
         with self._setup.lock():
             return (self._known and self.intact() and self._change_maps(wish, self._known)) or self._change(wish)
 

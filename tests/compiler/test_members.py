@@ -19,7 +19,7 @@ from tests.compiler.policies import effective, policy, rule, tier
 from tests.compiler.slots import Judged, room_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pyxdp.net import Network
     from pyxdp.net.values import Family
@@ -142,3 +142,96 @@ def step(  # noqa: PLR0913 - a change, and what it is made to
     for probe in probes:
         assert judged.rows(*probe) == new[probe], f"{probe[1]:#x}"
     return True
+
+
+def blocklist(*networks: str) -> World:
+    """One set that one rule names, and two that nobody fills."""
+    return World([_named("s:a")], {"s:a": {ip_network(it) for it in networks}, "s:b": set(), "s:c": set()})
+
+
+def _named(name: str) -> tuple[frozenset[Family], Asked, Asked]:
+    """A rule for one set of sources."""
+    return frozenset({4, 6}), (frozenset({name}), frozenset()), (frozenset(), frozenset())
+
+
+#: More pieces than a list holds, so the last byte has a page.
+DENSE = range(0, 128, 2)
+
+
+@pytest.mark.parametrize("last_bytes", [[5], [5, 77], DENSE], ids=["a piece", "a list", "a page"])
+def test_what_several_entries_lead_to_changes_for_one_only(last_bytes: Sequence[int]) -> None:
+    blocks = ("192.0.2", "198.51.2", "198.51.3")
+    world = blocklist(*(f"{block}.{last}" for block in blocks for last in last_bytes))
+    image = compile_policy(world.policy())
+    room = room_of(image)
+    judged, table = Judged.of(image, room), MemberTable(image, room)
+    for block in blocks:
+        world.probes([ip_network(f"{block}.0/24"), ip_network(f"{block}.200"), ip_network(f"{block}.5")])
+    for block in blocks[::2]:
+        for entering, changed in ((True, f"{block}.200"), (False, f"{block}.5"), (True, f"{block}.201")):
+            assert step(world, judged, table, "s:a", [ip_network(changed)], entering=entering)
+            fresh = compile_policy(world.policy())
+            anew = Judged.of(fresh, room_of(fresh))
+            assert all(judged.rows(*probe) == anew.rows(*probe) for probe in world.seen)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "203.0.113.7", "2001:db8::7", "2001:db9:1::/48"])
+def test_who_comes_and_goes_takes_room_once(address: str) -> None:
+    world = blocklist("192.0.2.1", "192.0.2.3", "2001:db8::/64", "2001:db8::1")
+    image = compile_policy(world.policy())
+    room = room_of(image, more=8)
+    judged, table = Judged.of(image, room), MemberTable(image, room)
+    for _ in range(50):
+        for entering in (True, False):
+            assert step(world, judged, table, "s:a", [ip_network(address)], entering=entering)
+
+
+def test_a_set_that_no_rule_names_changes_nothing() -> None:
+    image = compile_policy(blocklist("192.0.2.1").policy())
+    assert not MemberTable(image, room_of(image)).add("s:b", [ip_network("192.0.2.2")])
+
+
+@pytest.mark.parametrize(
+    ("more", "added", "why"),
+    [
+        (0, ["192.0.2.7"], "map pieces is full"),
+        (0, ["2001:db8::7"], "map ipv6 is full"),
+        (99, [f"10.{it >> 8}.{it & 255}.1" for it in range(1000)], "1,000 prefixes at once"),
+    ],
+)
+def test_what_does_not_fit_is_told(more: int, added: list[str], why: str) -> None:
+    image = compile_policy(blocklist().policy())
+    table = MemberTable(image, room_of(image, more))
+    with pytest.raises(NeedsRebuildError, match=why):
+        table.add("s:a", [ip_network(it) for it in added])
+
+
+def test_classes_have_room_for_so_many_more() -> None:
+    """Eight sets have more combinations than there are rows for."""
+    names = [f"s:{it}" for it in range(8)]
+    world = World([_named(name) for name in names], {name: set() for name in names})
+    image = compile_policy(world.policy())
+    assert image.addresses
+    room, free = room_of(image), image.addresses.room - image.addresses.count
+    judged, table = Judged.of(image, room), MemberTable(image, room)
+    added = 0
+    with pytest.raises(NeedsRebuildError, match="no room for more than"):
+        for added in add_to_combinations(world, judged, table):  # noqa: B007 - how far it came is asked below
+            pass
+    assert added >= free - 1
+    fresh = compile_policy(world.policy())
+    anew = Judged.of(fresh, room_of(fresh))
+    for last in range(1, added):
+        assert judged.rows(4, 0xC0000200 + last) == anew.rows(4, 0xC0000200 + last)
+
+
+def add_to_combinations(world: World, judged: Judged, table: MemberTable) -> Iterator[int]:
+    """Put the address n of a network into the sets that the bits of n say, one after the other."""
+    for number in range(1, 1 << len(world.sets)):
+        address = ip_network(f"192.0.2.{number}")
+        for bit, name in enumerate(world.sets):
+            if number >> bit & 1:
+                for _ in judged.slot.carried_out(table.add(name, [address])):
+                    pass
+                world.sets[name].add(address)
+        yield number

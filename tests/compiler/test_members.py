@@ -160,7 +160,7 @@ DENSE = range(0, 128, 2)
 
 @pytest.mark.parametrize("last_bytes", [[5], [5, 77], DENSE], ids=["a piece", "a list", "a page"])
 def test_what_several_entries_lead_to_changes_for_one_only(last_bytes: Sequence[int]) -> None:
-    blocks = ("192.0.2", "198.51.2", "198.51.3")
+    blocks = ("192.0.2", "198.51.2", "100.64.2", "100.64.3")
     world = blocklist(*(f"{block}.{last}" for block in blocks for last in last_bytes))
     image = compile_policy(world.policy())
     room = room_of(image)

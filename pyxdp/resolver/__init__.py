@@ -18,7 +18,7 @@ from pyxdp.resolver.effective import (
     RuleId,
     Side,
 )
-from pyxdp.resolver.resolve import resolve
+from pyxdp.resolver.resolve import Resolver, resolve
 
 __all__ = [
     "AddressSet",
@@ -33,6 +33,7 @@ __all__ = [
     "PolicyClass",
     "PortMatch",
     "PortMember",
+    "Resolver",
     "RuleId",
     "Side",
     "resolve",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.model import Action, Metadata, PolicyType, Profile, Rule
+from pyxdp.resolver.addresses import Peers
 from pyxdp.resolver.effective import (
     Direction,
     EffectiveEndpoint,
@@ -16,16 +18,16 @@ from pyxdp.resolver.effective import (
 )
 from pyxdp.resolver.interfaces import WILDCARD
 from pyxdp.resolver.labels import endpoint_labels
+from pyxdp.resolver.lists import RuleList, RuleResolver
+from pyxdp.resolver.memory import Memory, are_same
 from pyxdp.resolver.notices import listing
-from pyxdp.resolver.rules import RuleList, RuleResolver
-from pyxdp.resolver.tiers import ranked_tiers
+from pyxdp.resolver.tiers import endpoint_selector, ranked_tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pyxdp.model import HostEndpoint, Resources
+    from pyxdp.model import GlobalNetworkPolicy, HostEndpoint, Origin, Resources
     from pyxdp.net import Interface
-    from pyxdp.resolver.addresses import Peers
     from pyxdp.resolver.tiers import RankedPolicy, RankedTier
     from pyxdp.selector import Selector
 
@@ -44,21 +46,42 @@ _ON_WORKLOADS: Final = (PolicyClass.PREDNAT, PolicyClass.FORWARD)
 class EndpointResolver:
     """Resolves the endpoints of a node; each policy and profile in use is resolved once and shared.
 
-    Attributes:
-        refused: ``(kind/name, reason)`` of each rule in use that can not be enforced.
+    What is the same as the last time is the same object again.
     """
 
-    def __init__(self, resources: Resources, peers: Peers, notices: set[str]) -> None:
-        self._notices = notices
+    def __init__(self) -> None:
+        self._peers = Peers()
+        self._rules = RuleResolver(self._peers)
+        self._selectors: Memory[tuple[str, str, str], Selector] = Memory()
+        self._policies: Memory[tuple[str, str, Direction], EffectivePolicyRules] = Memory()
+        self._stages: Memory[tuple[str, Action, tuple[int, ...]], EffectiveTier] = Memory()
+        self._endpoints: Memory[tuple[str, str], EffectiveEndpoint] = Memory()
+        self._profiles: Mapping[str, Profile] = {}
+        self._tiers: tuple[RankedTier, ...] = ()
+        self._notices: set[str] = set()
+
+    def turn(self, resources: Resources) -> None:
+        """Look at other resources from now on."""
+        for memory in (self._rules, self._selectors, self._policies, self._stages, self._endpoints):
+            memory.turn()
+        self._peers.update(resources)
+        self._notices = set()
         self._profiles = {profile.metadata.name: profile for profile in (_DEFAULT_ALLOW, *resources.profiles)}
-        self._rules = RuleResolver(peers, notices)
-        self._tiers = ranked_tiers(resources, self._rules.parse, notices)
-        self._resolved: dict[tuple[str, str, Direction], EffectivePolicyRules] = {}
-        self.refused = self._rules.refused
+        self._tiers = ranked_tiers(resources, self._endpoint_selector, self._notices)
+
+    @property
+    def refused(self) -> list[tuple[str, str]]:
+        """``(kind/name, reason)`` of each rule in use that can not be enforced, sorted."""
+        return sorted(self._rules.refused)
+
+    @property
+    def notices(self) -> set[str]:
+        """What was written and has no effect."""
+        return self._notices | self._rules.notices
 
     def endpoint(self, endpoint: HostEndpoint, interface: Interface, *, vlans: bool = False) -> EffectiveEndpoint:
         """Return a host endpoint that governs an interface, with everything that applies to it."""
-        return EffectiveEndpoint(
+        found = EffectiveEndpoint(
             name=endpoint.metadata.name,
             interface=interface,
             wildcard=endpoint.interfaceName == WILDCARD,
@@ -70,6 +93,7 @@ class EndpointResolver:
             },
             origin=endpoint.metadata.origin,
         )
+        return self._known(found)
 
     def workloads(self, endpoint: HostEndpoint, interface: Interface) -> EffectiveEndpoint | None:
         """Return what a wildcard endpoint asks of workload interfaces (spec section 3.10); ``None`` if nothing."""
@@ -81,7 +105,7 @@ class EndpointResolver:
             tiers=self._applying(endpoint, _ON_WORKLOADS),
             origin=endpoint.metadata.origin,
         )
-        return there if any(there.enforces(policy_class) for policy_class in _ON_WORKLOADS) else None
+        return self._known(there) if any(there.enforces(policy_class) for policy_class in _ON_WORKLOADS) else None
 
     def note_idle_policies(self, endpoints: Sequence[HostEndpoint]) -> None:
         """Add notices about policies that apply to none of the endpoints."""
@@ -116,23 +140,16 @@ class EndpointResolver:
     ) -> EffectiveTier:
         resolved = tuple(self._policy(tier.name, ranked, direction) for ranked in policies)
         passes = policy_class in _PASSES_AT_THE_END or all(policy.staged for policy in resolved)
-        return EffectiveTier(tier.name, resolved, Action.PASS if passes else tier.default_action)
+        action = Action.PASS if passes else tier.default_action
+        key = tier.name, action, tuple(map(id, resolved))
+        return self._stages.get(key, lambda: EffectiveTier(tier.name, resolved, action))
 
     def _policy(self, tier: str, ranked: RankedPolicy, direction: Direction) -> EffectivePolicyRules:
-        key = (ranked.kind, ranked.name, direction)
-        if key not in self._resolved:
-            policy = ranked.policy
-            rules = policy.ingress if direction is Direction.INGRESS else policy.egress
-            owner = RuleList(tier, ranked.kind, ranked.name, direction)
-            self._note_inert_rules(ranked)
-            self._resolved[key] = EffectivePolicyRules(
-                ranked.kind,
-                ranked.name,
-                () if ranked.staged else self._rules.rules(owner, rules),
-                ranked.staged,
-                policy.metadata.origin,
-            )
-        return self._resolved[key]
+        policy = ranked.policy
+        rules = policy.ingress if direction is Direction.INGRESS else policy.egress
+        owner = RuleList(tier, ranked.kind, ranked.name, direction)
+        self._note_inert_rules(ranked)
+        return self._shared(owner, () if ranked.staged else rules, policy.metadata.origin, staged=ranked.staged)
 
     def _note_inert_rules(self, ranked: RankedPolicy) -> None:
         for policy_type, rules in (
@@ -146,13 +163,42 @@ class EndpointResolver:
                 )
 
     def _profile(self, name: str, direction: Direction) -> EffectivePolicyRules:
-        key = ("Profile", name, direction)
-        if key not in self._resolved:
-            profile = self._profiles.get(name)
-            if profile is None:
-                self._notices.add(f"Profile/{name}: does not exist: denies everything where a host endpoint names it")
-                profile = Profile(metadata=Metadata(name=name), ingress=_DENY_ALL, egress=_DENY_ALL)
-            rules = profile.ingress if direction is Direction.INGRESS else profile.egress
-            resolved = self._rules.rules(RuleList("", "Profile", name, direction), rules)
-            self._resolved[key] = EffectivePolicyRules("Profile", name, resolved, origin=profile.metadata.origin)
-        return self._resolved[key]
+        profile = self._profiles.get(name)
+        if profile is None:
+            self._notices.add(f"Profile/{name}: does not exist: denies everything where a host endpoint names it")
+            profile = Profile(metadata=Metadata(name=name), ingress=_DENY_ALL, egress=_DENY_ALL)
+        rules = profile.ingress if direction is Direction.INGRESS else profile.egress
+        return self._shared(RuleList("", "Profile", name, direction), rules, profile.metadata.origin)
+
+    def _shared(
+        self, owner: RuleList, rules: tuple[Rule, ...], origin: Origin, *, staged: bool = False
+    ) -> EffectivePolicyRules:
+        def made(before: EffectivePolicyRules | None) -> EffectivePolicyRules:
+            resolved = self._rules.rules(owner, rules)
+            if before and before.rules is resolved and (before.staged, before.origin) == (staged, origin):
+                return before
+            return EffectivePolicyRules(owner.kind, owner.name, resolved, staged, origin)
+
+        return self._policies.update((owner.kind, owner.name, owner.direction), made)
+
+    def _known(self, found: EffectiveEndpoint) -> EffectiveEndpoint:
+        """Return what was found the last time if it consists of the same parts."""
+
+        def made(before: EffectiveEndpoint | None) -> EffectiveEndpoint:
+            return before if before and _have_same_parts(before, found) else found
+
+        return self._endpoints.update((found.name, found.interface.name), made)
+
+    def _endpoint_selector(self, policy: GlobalNetworkPolicy) -> Selector:
+        key = (policy.selector, policy.namespaceSelector, policy.serviceAccountSelector)
+        return self._selectors.get(key, partial(endpoint_selector, policy, self._rules.parse))
+
+
+def _have_same_parts(one: EffectiveEndpoint, other: EffectiveEndpoint) -> bool:
+    # Objects that are the same are equal at once; others may be long.
+    return are_same(_parts(one), _parts(other)) and one == other and one.origin == other.origin
+
+
+def _parts(endpoint: EffectiveEndpoint) -> Iterator[object]:
+    for parts in (*endpoint.tiers.values(), *endpoint.profiles.values()):
+        yield from parts

@@ -77,10 +77,12 @@ class RankedTier:
     policies: tuple[RankedPolicy, ...]
 
 
-def ranked_tiers(resources: Resources, parse: Callable[[str], Selector], notices: set[str]) -> tuple[RankedTier, ...]:
+def ranked_tiers(
+    resources: Resources, selector_of: Callable[[GlobalNetworkPolicy], Selector], notices: set[str]
+) -> tuple[RankedTier, ...]:
     """Return every tier that has policies, in the order of evaluation."""
     by_tier: dict[str, list[RankedPolicy]] = defaultdict(list)
-    for ranked in _policies(resources, parse, notices):
+    for ranked in _policies(resources, selector_of, notices):
         by_tier[ranked.policy.tier].append(ranked)
     tiers = {tier.metadata.name: tier for tier in (*_BUILT_IN, *resources.tiers)}
     for name in by_tier.keys() - tiers.keys():
@@ -106,21 +108,22 @@ def _policy_rank(ranked: RankedPolicy) -> tuple[float, str]:
     return math.inf if order is None else order, f"{ranked.name}//{ranked.kind}"
 
 
-def _policies(resources: Resources, parse: Callable[[str], Selector], notices: set[str]) -> list[RankedPolicy]:
+def _policies(
+    resources: Resources, selector_of: Callable[[GlobalNetworkPolicy], Selector], notices: set[str]
+) -> list[RankedPolicy]:
     ranked = [
-        RankedPolicy("GlobalNetworkPolicy", policy, _endpoint_selector(policy, parse))
-        for policy in resources.globalNetworkPolicies
+        RankedPolicy("GlobalNetworkPolicy", policy, selector_of(policy)) for policy in resources.globalNetworkPolicies
     ]
     for staged in resources.stagedGlobalNetworkPolicies:
         kind, name = "StagedGlobalNetworkPolicy", staged.metadata.name
         notices.add(f"{kind}/{name}: staged ({staged.stagedAction}): not enforced")
         if staged.stagedAction != "Delete":
             policy = replace(staged.policy, metadata=staged.metadata)
-            ranked.append(RankedPolicy(kind, policy, _endpoint_selector(policy, parse)))
+            ranked.append(RankedPolicy(kind, policy, selector_of(policy)))
     return ranked
 
 
-def _endpoint_selector(policy: GlobalNetworkPolicy, parse: Callable[[str], Selector]) -> Selector:
+def endpoint_selector(policy: GlobalNetworkPolicy, parse: Callable[[str], Selector]) -> Selector:
     """Return the selector on endpoints; what asks for namespaces or service accounts asks for labels no host has."""
     nodes = [parse(policy.selector).root]
     if policy.namespaceSelector:

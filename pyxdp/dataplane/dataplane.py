@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pyxdp import netlink, planner
 from pyxdp.compiler import MapImage
-from pyxdp.dataplane.execution import Execution, Grace, Step
+from pyxdp.dataplane.execution import Execution, Step
+from pyxdp.dataplane.grace import Grace
 from pyxdp.dataplane.halves import Halves
 from pyxdp.dataplane.layout import Layout
 from pyxdp.dataplane.reading import own_links, read_state

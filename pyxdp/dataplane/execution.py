@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pyxdp import bpf, planner
+from pyxdp import planner
 from pyxdp.dataplane.attempt import Attempt, Meanwhile, WayBack
 from pyxdp.dataplane.bpffs import remove_empty, remove_tree
 from pyxdp.dataplane.hooks import Hooks
@@ -19,6 +19,7 @@ from pyxdp.errors import PyxdpError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pyxdp.dataplane.grace import Grace
     from pyxdp.dataplane.halves import Halves
     from pyxdp.dataplane.setup import Setup
     from pyxdp.xtables import Tables
@@ -51,26 +52,6 @@ class Step:
     total: int
     operation: planner.Operation
     fraction: float = 0.0
-
-
-class Grace:
-    """Waits for program runs that began before the last operation that changed what they see; once is enough."""
-
-    #: What no packet can see: it is behind the switch, or nobody counts there any more.
-    _UNSEEN: Final = (planner.AwaitGrace, planner.WriteNames, planner.FillSlot, planner.FreeNames)
-
-    def __init__(self) -> None:
-        self._over = False
-
-    def note(self, operation: planner.Operation) -> None:
-        """An operation is about to be carried out."""
-        self._over = self._over and isinstance(operation, self._UNSEEN)
-
-    def wait(self) -> None:
-        """Return when no run is left."""
-        if not self._over:
-            bpf.grace_period()
-            self._over = True
 
 
 class Execution:

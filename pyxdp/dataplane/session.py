@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from pyxdp import netlink, planner
 from pyxdp.compiler import Compilation
 from pyxdp.dataplane.bpffs import target_of
-from pyxdp.dataplane.execution import Execution, Grace
+from pyxdp.dataplane.execution import Execution
+from pyxdp.dataplane.grace import Grace
 from pyxdp.dataplane.halves import Halves
 from pyxdp.dataplane.layout import object_of
 from pyxdp.dataplane.numbers import KnownNumbers
@@ -210,6 +211,8 @@ class Session:
         It is the planner that says so. Nothing is read back: neither rules nor links.
         """
         clock, state = _Clock(), known.state
+        if not wish.dry_run:
+            self._grace.begin()
         with clock("compile"):
             ifindexes = {it.interface.name: it.interface.index for it in wish.policy.endpoints if not it.workloads}
             image = wish.compile(wish.policy, KnownNumbers(state, ifindexes))
@@ -272,6 +275,7 @@ class Session:
 
     def _forget(self) -> None:
         self._known = None
+        self._grace.close()
         self._grace = Grace()
         self._halves.close()
 

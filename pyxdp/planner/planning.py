@@ -112,7 +112,8 @@ def plan_removal(tables: Iterable[TableSet], links: Iterable[str], *, pins: bool
 def _check_numbers(state: State, target: Target) -> None:
     renamed = _renamed(state, _ifindexes(target))
     for index, name in target.names.items():
-        if index in state.names and state.names[index].identity != name.identity:
+        known_name = state.names.get(index, name)
+        if known_name is not name and known_name.identity != name.identity:
             raise ValueError(f"counter {index} belongs to another rule")
     for interface, governed in target.interfaces.items():
         known = state.endpoints.get(governed.number)
@@ -302,7 +303,8 @@ class _Planning:
         }
         if changed:
             yield WriteEndpoints(changed)
-        renamed = {i: name for i, name in target.names.items() if state.names.get(i, name) != name}
+        pairs = ((i, state.names.get(i, name), name) for i, name in target.names.items())
+        renamed = {i: name for i, there, name in pairs if there is not name and there != name}
         if renamed:
             yield WriteNames(renamed)
         numbers = {it.number for it in target.interfaces.values()}

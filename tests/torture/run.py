@@ -101,8 +101,7 @@ class Torture:
         self._images = [build_image(one, counters, {host.end.name: self._endpoint}) for one in rulesets]
         self._names = {index: name for image in self._images for index, name in image.names.items()}
         self._layout = Layout(host.bpffs)
-        told = {"log_per_second": 100, "early_drop": True, "lock_timeout": 1.0, "on_wait": lambda: None}
-        setup = Setup(self._layout, Iptables(), **told)
+        setup = Setup(self._layout, Iptables(), 100, early_drop=True, lock_timeout=1.0, on_wait=lambda: None)
         self._halves = Halves(self._layout)
         self._execution = Execution(setup, self._state, {}, self._halves, Grace())
         self._carry_out(planner.WriteNames(self._names))

@@ -10,8 +10,8 @@ import numpy as np
 from pyxdp.compiler.addresses import address_classes
 from pyxdp.compiler.image import as_table
 from pyxdp.compiler.ipv6 import ipv6_blocks
-from pyxdp.compiler.numbers import service_classes, sport_classes
 from pyxdp.compiler.lists import NO_LISTS
+from pyxdp.compiler.numbers import service_classes, sport_classes
 from pyxdp.compiler.pages import address_pages, all_pages
 from pyxdp.compiler.tables import FIELDS, AddressField, Classes, RuleList
 from pyxdp.compiler.terms import SERVICE, SPORT, Terms

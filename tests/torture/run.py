@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pyxdp import planner
 from pyxdp.abi import Reason
 from pyxdp.compiler import build_image, compile_rulesets
-from pyxdp.dataplane.code import Code
 from pyxdp.dataplane.execution import Execution
+from pyxdp.dataplane.grace import Grace
+from pyxdp.dataplane.halves import Halves
 from pyxdp.dataplane.layout import Layout
-from pyxdp.xtables import Iptables
 from tests.lab import flood
 from tests.lab.mounts import folder_for_pins, unshare_mounts
 from tests.lab.network import connect, namespace
@@ -98,7 +98,8 @@ class Torture:
         self._images = [build_image(one, counters, {host.end.name: self._endpoint}) for one in rulesets]
         self._names = {index: name for image in self._images for index, name in image.names.items()}
         self._layout = Layout(host.bpffs)
-        self._execution = Execution(self._layout, Iptables(), Code.shipped(100), self._state, {})
+        setup = host.dataplane()._setup
+        self._execution = Execution(setup, self._state, {}, Halves(self._layout), Grace())
         self._carry_out(planner.WriteNames(self._names))
 
     def run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import is_
+from operator import eq
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -83,7 +83,7 @@ class Fields:
         sets = {one.id: one for one in named.values()}
         names, self._names = self._names, list(named)
         self.sets = sets
-        if names == self._names and all(map(is_, before, (one.networks for one in sets.values()))):
+        if names == self._names and all(map(eq, before, (one.networks for one in sets.values()))):
             return
         places = np.full(max(named, default=0) + 1, -1)
         places[self._names] = np.arange(len(named))

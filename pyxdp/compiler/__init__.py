@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyxdp.compiler.blocks import CompiledRule
 from pyxdp.compiler.compilation import FRESH, Compilation, Numbers
 from pyxdp.compiler.image import MapImage
 from pyxdp.compiler.ruleset import EndpointRulesets, Ruleset, Rulesets, compile_rulesets
-from pyxdp.compiler.blocks import CompiledRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

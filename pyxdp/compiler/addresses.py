@@ -33,6 +33,8 @@ MAX_PREFIXES: Final = 1 << 22
 _ROOM: Final = 64
 _ROOM_SHARE: Final = 16
 
+_MAX_CLASSES: Final = int(Limit.MAX_CLASSES)
+
 
 class Pieces(NamedTuple):
     """A line that is cut: piece n reaches from ``starts[n]`` to the next start. The first start is 0."""
@@ -138,7 +140,7 @@ def address_classes(sets: Iterable[AddressSet]) -> AddressClasses:
         ipv4.own.followed_by(ipv6.own),
         distinct,
     )
-    _check("classes of addresses", classes.room, int(Limit.MAX_CLASSES))
+    _check("classes of addresses", classes.room, _MAX_CLASSES)
     return classes
 
 

@@ -97,18 +97,24 @@ class Compilation:
             (part.direction, id(part.rules)): self._list(part) for one in rulesets.endpoints for part in one.rulesets
         }
         self._fields.update(lists.values())
-        stored = self._stored(lists.values(), counters)
+        stored, ruleset_tables = self._stored(lists.values(), counters)
         records = [_NOT_GOVERNED] * (max(endpoints.values(), default=-1) + 1) * Limit.RULESETS_PER_ENDPOINT
         for endpoint in rulesets.endpoints:
             base = endpoints[endpoint.interface] * Limit.RULESETS_PER_ENDPOINT
             for part in endpoint.rulesets:
                 record = stored[lists[part.direction, id(part.rules)]]
                 records[base + part.policy_class.value * 2 + part.direction.value] = record._replace(flags=part.flags)
-        tables = {"rulesets": memoryview(abi.encode_array(records)), **self._tables.finished(), **self._fields.tables}
+        tables = {
+            "rulesets": memoryview(abi.encode_array(records)),
+            **ruleset_tables.finished(self._tables),
+            **self._fields.tables,
+        }
+        self._tables = ruleset_tables
         self._image = MapImage(
             tables,
             {counters[identity]: name for identity, name in rulesets.identities.items()},
             dict(endpoints),
+            self._fields.classes.counts,
             ImageAddresses(
                 self._fields.classes.address.classes,
                 self._fields.sets,
@@ -123,17 +129,19 @@ class Compilation:
             (part.direction, id(part.rules)), partial(self._fields.rule_list, part.rules, part.direction)
         )
 
-    def _stored(self, lists: Iterable[RuleList], counters: Mapping[int, int]) -> dict[RuleList, abi.Ruleset]:
-        """Store every list, equal ones once, and return their records."""
-        counter_of = {None: 0, **counters}
+    def _stored(
+        self, lists: Iterable[RuleList], counters: Mapping[int, int]
+    ) -> tuple[dict[RuleList, abi.Ruleset], RulesetTables]:
+        """Store every list, equal ones once; return their records, and the tables that they are in."""
+        counter_of: dict[int | None, int] = {None: 0}
+        counter_of.update(counters)
         known: dict[tuple[bytes, bytes], abi.Ruleset] = {}
         stored: dict[RuleList, abi.Ruleset] = {}
-        tables = RulesetTables(self._tables)
+        tables = RulesetTables()
         for one in lists:
             records = one.records(counter_of)
             key = one.asked.tobytes(), records.tobytes()
             if key not in known:
                 known[key] = tables.append(one, records, self._fields.rows(one))
             stored[one] = known[key]
-        self._tables = tables
-        return stored
+        return stored, tables

@@ -58,7 +58,7 @@ def cut(spans: Spans) -> Cut:
 
 
 def _without_covered(spans: Spans) -> Spans:
-    """Leave out what is inside another prefix of the same set: every prefix that is left adds its set to what is around it."""
+    """Leave out what is inside another prefix of the same set: the others add their set to what is around them."""
     if not len(spans.sets):
         return spans
     base = spans.sets.astype(np.uint64) << _SET_SHIFT
@@ -98,7 +98,7 @@ class _Forest:
 
     def resumed(self) -> NDArray[np.int64]:
         """Return for each prefix which one goes on where it ends: the next around it that ends later; -1 if none."""
-        found = self.parents.copy()
+        found: NDArray[np.int64] = self.parents.copy()
         asking = np.flatnonzero(found >= 0)
         while len(asking):
             asking = asking[self.ends[found[asking]] == self.ends[asking]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import is_
+from operator import eq
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from pyxdp.compiler.addresses import address_classes
 from pyxdp.compiler.image import as_table
 from pyxdp.compiler.ipv6 import ipv6_blocks
-from pyxdp.compiler.numbers import service_classes, sport_classes
 from pyxdp.compiler.lists import NO_LISTS
+from pyxdp.compiler.numbers import service_classes, sport_classes
 from pyxdp.compiler.pages import address_pages, all_pages
 from pyxdp.compiler.tables import FIELDS, AddressField, Classes, RuleList
 from pyxdp.compiler.terms import SERVICE, SPORT, Terms
@@ -83,7 +83,7 @@ class Fields:
         sets = {one.id: one for one in named.values()}
         names, self._names = self._names, list(named)
         self.sets = sets
-        if names == self._names and all(map(is_, before, (one.networks for one in sets.values()))):
+        if names == self._names and all(map(eq, before, (one.networks for one in sets.values()))):
             return
         places = np.full(max(named, default=0) + 1, -1)
         places[self._names] = np.arange(len(named))

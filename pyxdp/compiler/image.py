@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from pyxdp import abi
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class ImageAddresses:
 
     @property
     def room(self) -> int:
-        """For how many classes rulesets have rows (or entries in the index of rows); what is behind ``count`` is unused."""
+        """For how many classes there are rows, or entries in the index of rows; those from ``count`` on are unused."""
         return self.classes.room
 
     def members(self, number: int) -> frozenset[str]:
@@ -63,13 +65,15 @@ class MapImage:
             them; two images may share them.
         names: record of each identity by counter index.
         endpoints: endpoint number by interface name.
-        addresses: how it was made; ``None`` for what was read back.
+        classes: how many classes each field has; like what follows not known of what was read back.
+        addresses: how it came to its classes of addresses.
         hashed: SHA-256 of tables, as far as it was asked for.
     """
 
     tables: Mapping[str, Buffer]
     names: Mapping[int, abi.Name] = field(default_factory=dict)
     endpoints: Mapping[str, int] = field(default_factory=dict)
+    classes: Mapping[abi.Field, int] = field(default_factory=dict, compare=False, repr=False)
     addresses: ImageAddresses | None = field(default=None, compare=False, repr=False)
     hashed: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
@@ -95,4 +99,4 @@ class MapImage:
 def as_table(array: NDArray[Any]) -> memoryview:
     """Return what an array holds as bytes that nobody can change, without a copy."""
     array.setflags(write=False)
-    return memoryview(array.reshape(-1).view("B"))
+    return array.reshape(-1).view(np.uint8).data

@@ -18,10 +18,10 @@ _FACTOR: Final = np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Lists(NamedTuple):
-    """List number n is ``values[offsets[n] : offsets[n + 1]]``."""
+    """List number n is ``values[offsets[n] : offsets[n + 1]]``, integers of any kind."""
 
     offsets: NDArray[np.int64]
-    values: NDArray[np.uint32]
+    values: NDArray[Any]
 
     @property
     def size(self) -> int:
@@ -43,11 +43,11 @@ class Lists(NamedTuple):
         offsets = np.concatenate((self.offsets, other.offsets[1:] + self.offsets[-1]))
         return Lists(offsets, np.concatenate((self.values, other.values)))
 
-    def of(self, number: int) -> NDArray[np.uint32]:
+    def of(self, number: int) -> NDArray[Any]:
         """Return one list."""
         return self.values[self.offsets[number] : self.offsets[number + 1]]
 
-    def take(self, numbers: NDArray[np.int64]) -> Lists:
+    def take(self, numbers: NDArray[Any]) -> Lists:
         """Return some of the lists, in this order."""
         lengths = self.lengths[numbers]
         offsets = np.concatenate(([0], np.cumsum(lengths)))

@@ -66,6 +66,6 @@ def _classes(toggles: Lists, end: int, fixed: int) -> NumberClasses:
     starts = places[kept]
     changes = (np.concatenate((np.zeros(1, np.uint64), bits[toggled])) for bits in random)
     first, classes = first_appearances(*(np.bitwise_xor.accumulate(bits)[kept] for bits in changes))
-    classes = (classes + fixed).astype(np.uint32)
-    runs = beginnings(classes)
-    return NumberClasses(Pieces(starts[runs], classes[runs]), fixed, starts[first])
+    numbers = (classes + fixed).astype(np.uint32)
+    runs = beginnings(numbers)
+    return NumberClasses(Pieces(starts[runs], numbers[runs]), fixed, starts[first])

@@ -125,12 +125,12 @@ class _Tables:
 
 def _cut(pieces: Pieces, bits: int) -> NDArray[np.uint64]:
     """Return which aligned ranges of ``1 << bits`` numbers are cut, by the bits above."""
-    inner = pieces.starts[pieces.starts & np.uint64((1 << bits) - 1) != 0] >> np.uint64(bits)
+    inner: NDArray[np.uint64] = pieces.starts[pieces.starts & np.uint64((1 << bits) - 1) != 0] >> np.uint64(bits)
     return inner[beginnings(inner)]
 
 
 def _leaves(pieces: Pieces, ranges: NDArray[np.uint64], bits: int) -> Entries:
-    """Return a page for each range of ``256 << bits`` numbers; its entries have the class at the beginning of each part."""
+    """Return a page for each range of ``256 << bits`` numbers, whose entries have the class each part begins with."""
     starts = pieces.starts
     parts = (starts + np.uint64((1 << bits) - 1)) >> np.uint64(bits)  # the first that begins in each piece
     rank = np.searchsorted(ranges, parts >> _BYTE)
@@ -153,4 +153,5 @@ def _lists(pieces: Pieces, first: NDArray[np.int64], count: NDArray[np.int64], l
     places = np.minimum(first[:, None] + np.arange(length), (first + count - 1)[:, None])
     begins = (pieces.starts[places] & _LAST).astype(np.uint32)
     begins[:, 0] = 0
-    return pieces.classes[places] | begins << np.uint32(Piece.FIRST_SHIFT)
+    lists: Entries = pieces.classes[places] | begins << np.uint32(Piece.FIRST_SHIFT)
+    return lists

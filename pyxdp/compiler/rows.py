@@ -175,8 +175,9 @@ class _Tree:
             matrix[self._owners[some[first]]] |= np.bitwise_or.reduceat(rows, first) if len(first) else rows
 
 
-def _bits(rules: NDArray[np.int64]) -> NDArray[np.uint64]:
-    return _ONE << (rules % _WORD_BITS).astype(np.uint64)
+def _bits(rules: NDArray[np.int64]) -> Matrix:
+    bits: Matrix = _ONE << (rules % _WORD_BITS).astype(np.uint64)
+    return bits
 
 
 def _set(matrix: Matrix, rows: NDArray[np.int64], rules: NDArray[np.int64]) -> None:

@@ -51,17 +51,23 @@ class Classes(NamedTuple):
     service: NumberClasses
     sport: NumberClasses
 
+    @property
+    def counts(self) -> dict[Field, int]:
+        """How many classes each field has."""
+        addresses = self.address.classes.count
+        return dict(zip(FIELDS, (addresses, addresses, self.service.count, self.sport.count), strict=True))
+
 
 class FieldRows(NamedTuple):
     """What a ruleset has in the tables for one field.
 
     Attributes:
         rows: with their aggregate words.
-        index: for each class the number of its row; ``None`` where rows are in the order of classes.
+        places: for each class the number of its row; ``None`` where rows are in the order of classes.
     """
 
     rows: Matrix
-    index: NDArray[np.int64] | None
+    places: NDArray[np.int64] | None
 
 
 class RuleList:
@@ -75,7 +81,9 @@ class RuleList:
         fields: which fields some rule restricts.
     """
 
-    def __init__(self, rules: tuple[CompiledRule, ...], matches: NDArray[np.int64], direction: Direction, terms: Terms):
+    def __init__(
+        self, rules: tuple[CompiledRule, ...], matches: NDArray[np.int64], direction: Direction, terms: Terms
+    ) -> None:
         asked = terms.asked[matches]
         self.rules = rules
         self.matches = matches
@@ -129,22 +137,20 @@ class RuleList:
 class RulesetTables:
     """Puts lists into the tables of rules and rows.
 
-    Args:
-        before: tables of another image, which are taken over where they are the same.
+    Attributes:
+        columns: the tables, by name.
     """
 
-    def __init__(self, before: RulesetTables | None = None) -> None:
-        self._columns = {
-            "rules": _Column(np.uint32, "rules of all endpoints"),
-            "rows": _Column(np.uint64, "words of rows of all endpoints"),
-            "row_index": _Column(np.uint32, "address classes of all rulesets"),
+    def __init__(self) -> None:
+        self.columns = {
+            "rules": Column(np.uint32, "rules of all endpoints"),
+            "rows": Column(np.uint64, "words of rows of all endpoints"),
+            "row_index": Column(np.uint32, "address classes of all rulesets"),
         }
-        self._before = before and before._columns
 
-    def finished(self) -> dict[str, memoryview]:
-        """Return the tables by name."""
-        before, self._before = self._before or {}, None
-        return {name: column.finished(before.get(name)) for name, column in self._columns.items()}
+    def finished(self, before: RulesetTables) -> dict[str, memoryview]:
+        """Return the tables by name; those of another image where they are the same."""
+        return {name: column.finished(before.columns[name]) for name, column in self.columns.items()}
 
     def append(self, rules: RuleList, records: NDArray[np.uint32], rows: Mapping[Field, FieldRows]) -> abi.Ruleset:
         """Append a list; ``rows`` has the fields that it restricts.
@@ -155,9 +161,9 @@ class RulesetTables:
         Raises:
             CapacityError: the rows of all lists are too many.
         """
-        rule_base = self._columns["rules"].append(records) // records.shape[1]
+        rule_base = self.columns["rules"].append(records) // records.shape[1]
         everything = with_aggregates(whole_row(len(rules.rules)))
-        shared = self._columns["rows"].append(everything)
+        shared = self.columns["rows"].append(everything)
         nowhere = np.zeros(1, np.int64)
         bases = [
             self._append_field(rows[field])
@@ -170,39 +176,49 @@ class RulesetTables:
         return abi.Ruleset(rules.words, everything.size - rules.words, rule_base, rules.fields, 0, tuple(bases))
 
     def _append_field(self, field: FieldRows) -> int:
-        first = self._columns["rows"].append(field.rows)
-        return first if field.index is None else self._append_index(first + field.index * field.rows.shape[1])
+        first = self.columns["rows"].append(field.rows)
+        return first if field.places is None else self._append_index(first + field.places * field.rows.shape[1])
 
     def _append_index(self, entries: NDArray[np.int64]) -> int:
         # In pairs, so that every field begins with a whole one.
         whole = np.append(entries, np.zeros(len(entries) % 2, np.int64))
-        return self._columns["row_index"].append(whole.astype(np.uint32))
+        return self.columns["row_index"].append(whole.astype(np.uint32))
 
 
-class _Column:
-    """One table, appended part by part."""
+class Column:
+    """One table, appended part by part.
+
+    Attributes:
+        parts: what was appended.
+        table: all of it, when it is finished.
+    """
 
     def __init__(self, kind: type[np.generic], what: str) -> None:
-        self._parts: list[NDArray[Any]] = [np.empty(0, kind)]
+        self.parts: list[NDArray[Any]] = [np.empty(0, kind)]
+        self.table: memoryview | None = None
         self._count = 0
         self._what = what
-        self._table = memoryview(b"")
 
     def append(self, numbers: NDArray[Any]) -> int:
-        """Append numbers and return the index of the first."""
+        """Append numbers and return the index of the first.
+
+        Raises:
+            CapacityError: there are more than the programs can count.
+        """
         first = self._count
         self._count += numbers.size
         if self._count > _MAX_ENTRIES:
             raise CapacityError(self._what, needed=self._count, limit=_MAX_ENTRIES)
-        self._parts.append(numbers.reshape(-1))
+        self.parts.append(numbers.reshape(-1))
         return first
 
-    def finished(self, before: _Column | None) -> memoryview:
-        if before and len(before._parts) == len(self._parts) and all(map(_is_same, before._parts, self._parts)):
-            self._table = before._table
-        else:
-            self._table = as_table(np.concatenate(self._parts))
-        return self._table
+    def finished(self, before: Column) -> memoryview:
+        """Join all parts, or return what they were joined to before."""
+        known = before.table if len(before.parts) == len(self.parts) else None
+        if known is None or not all(map(_is_same, before.parts, self.parts)):
+            known = as_table(np.concatenate(self.parts))
+        self.table = known
+        return known
 
 
 def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:

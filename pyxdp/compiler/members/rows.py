@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pyxdp import abi
+    from pyxdp.compiler.blocks import CompiledRule
     from pyxdp.compiler.matches import AddressCondition
     from pyxdp.compiler.members.growing import GrowingTable
-    from pyxdp.compiler.sequence import CompiledRule
     from pyxdp.net.values import Family
 
     #: Number of a rule, and what it asks of the address.

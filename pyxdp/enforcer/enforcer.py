@@ -137,7 +137,10 @@ class Enforcer:
         except (CapacityError, OperatorError):
             self._enforced = enforced
             raise
-        self._enforced = enforced if dry_run else EnforcedPolicy(resources, report.image, self._session.room)
+        if dry_run:
+            self._enforced = enforced
+        else:
+            self._enforced = EnforcedPolicy(resources, policy, report.image, self._session.room)
         return report
 
     def add_members(self, kind: str, name: str, members: Iterable[Member]) -> MembersReport:

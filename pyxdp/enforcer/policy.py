@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyxdp.compiler.members import Delta
     from pyxdp.model import Resources
     from pyxdp.net import Network
-    from pyxdp.resolver import AddressSet
+    from pyxdp.resolver import AddressSet, EffectivePolicy, EffectiveRule
     from pyxdp.resolver.effective import Peer
 
 
@@ -30,15 +30,17 @@ class EnforcedPolicy:
         sets: the resources, whose sets change.
     """
 
-    def __init__(self, resources: Resources, image: MapImage, room: Mapping[str, int]) -> None:
+    def __init__(self, resources: Resources, policy: EffectivePolicy, image: MapImage, room: Mapping[str, int]) -> None:
         """Begin with what was applied.
 
         Args:
             resources: all of them.
-            image: what they were compiled to.
+            policy: what they were resolved to.
+            image: what that was compiled to.
             room: entries that one slot of each map has.
         """
         self.sets = ChangingResources(resources)
+        self._policy = policy
         self._image = image
         self._room = room
         self._table: MemberTable | None = None
@@ -88,7 +90,7 @@ class EnforcedPolicy:
     def _selecting(self) -> Mapping[SetName, Sequence[AddressSet]]:
         """The address sets of rules in force that select each network set."""
         found = defaultdict[SetName, "list[AddressSet]"](list)
-        for one in self._image.addresses.sets.values() if self._image.addresses else ():
+        for one in _selected(self._policy).values():
             for peer in one.peers:
                 if not isinstance(peer, HostEndpoint):
                     found[SetName.of(peer)].append(one)
@@ -106,3 +108,20 @@ class EnforcedPolicy:
 
 def _name(peer: Peer) -> SetName | None:
     return None if isinstance(peer, HostEndpoint) else SetName.of(peer)
+
+
+def _selected(policy: EffectivePolicy) -> dict[str, AddressSet]:
+    """Return the address sets that selectors made, by id. The policy knows best whom they select at the moment."""
+    lists: dict[int, tuple[EffectiveRule, ...]] = {}
+    for endpoint in policy.endpoints:
+        owners = [one for tiers in endpoint.tiers.values() for tier in tiers for one in tier.policies]
+        owners += [one for profiles in endpoint.profiles.values() for one in profiles]
+        lists |= {id(one.rules): one.rules for one in owners}
+    return {
+        one.id: one
+        for rules in lists.values()
+        for rule in rules
+        for side in (rule.source, rule.destination)
+        for one in (*side.sets, *side.notSets)
+        if one.peers
+    }

@@ -23,6 +23,7 @@ from tests.compiler.slots import Judged, room_of
 if TYPE_CHECKING:
     from pyxdp.compiler import MapImage
     from pyxdp.model import Resources
+    from pyxdp.resolver import EffectivePolicy
 
 SETS = """
 apiVersion: projectcalico.org/v3
@@ -72,8 +73,12 @@ PROBES = [
 ]
 
 
+def resolved(resources: Resources) -> EffectivePolicy:
+    return resolve(resources, "n", [Interface("eth0", 2)])
+
+
 def compiled(resources: Resources) -> MapImage:
-    return compile_policy(resolve(resources, "n", [Interface("eth0", 2)]))
+    return compile_policy(resolved(resources))
 
 
 @given(
@@ -84,7 +89,7 @@ def test_every_rule_and_set_is_heard(changes: list[tuple[str, bool, list[str]]])
     resources = loads(SETS).resources
     image = compiled(resources)
     room = room_of(image)
-    judged, enforced = Judged.of(image, room), EnforcedPolicy(resources, image, room)
+    judged, enforced = Judged.of(image, room), EnforcedPolicy(resources, resolved(resources), image, room)
     for name, entering, members in changes:
         found = enforced.sets.find(KINDS[name], name)
         changed = enforced.sets.differing(found, networks_of(members), entering=entering)

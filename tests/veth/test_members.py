@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -157,6 +157,19 @@ spec: {nets: []}
     enforced.add("ops/bad", peer, kind="NetworkSet")
     assert not enforced.hears()
     enforced.remove("ops/bad", peer, kind="NetworkSet")
+    assert enforced.hears()
+
+
+def test_a_set_that_came_later_and_empty(enforced: Enforced) -> None:
+    """It changes what a selector selects, but no address and no rule."""
+    host, peer = enforced.host, enforced.host.peer.ipv4
+    written = blocklist(host, more=deny_from("has(set)", name="every-set"))
+    enforced.apply(written)
+    later = loads(network_set("later", [])).resources.globalNetworkSets
+    enforced.apply(replace(written, globalNetworkSets=(*written.globalNetworkSets, *later)))
+    enforced.add("later", peer)
+    assert not enforced.hears()
+    enforced.remove("later", peer)
     assert enforced.hears()
 
 

@@ -39,7 +39,7 @@ class Ipv4Table:
     def __init__(self, pages: GrowingTable, pieces: GrowingTable) -> None:
         self._pages = pages
         self._pieces = pieces
-        root = np.concatenate([pages.element(Page.IPV4 + number) for number in range(_ROOTS // _WIDTH)])
+        root = pages.words(Page.IPV4, _ROOTS // _WIDTH)
         self._leading = np.bincount(root[root < _LEAF], minlength=1)
         self._own_pages: set[int] = set()
         self._lists: dict[bytes, int] = {}

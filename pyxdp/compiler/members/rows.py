@@ -6,7 +6,6 @@ by entering or leaving one set differs only in the bits of rules that name this 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -16,15 +15,15 @@ from pyxdp.abi import Field, Limit
 from pyxdp.resolver import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from pyxdp import abi
     from pyxdp.compiler.blocks import CompiledRule
     from pyxdp.compiler.matches import AddressCondition
+    from pyxdp.compiler.members.classes import AddressClass
     from pyxdp.compiler.members.growing import GrowingTable
-    from pyxdp.net.values import Family
 
     #: Number of a rule, and what it asks of the address.
     Asking: TypeAlias = tuple[int, AddressCondition]
@@ -35,14 +34,6 @@ _ADDRESS_FIELDS: Final = (Field.REMOTE, Field.LOCAL)
 
 
 @dataclass(frozen=True, slots=True)
-class AddressClass:
-    """What an address class stands for: addresses of one family that are in these sets and in no others."""
-
-    family: Family
-    sets: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _AddressField:
     """A field of addresses that the rules of one ruleset restrict.
 
@@ -50,13 +41,33 @@ class _AddressField:
         words: of a row, without aggregates.
         aggregates: words in front of those.
         base: row of class 0, or its entry in the row index.
-        naming: by set the rules that name it.
+        conditions: of all its rules.
     """
 
     words: int
     aggregates: int
     base: int
-    naming: dict[str, list[Asking]]
+    conditions: Conditions
+
+
+class Conditions:
+    """What the rules of a list ask of their source, or of their destination."""
+
+    def __init__(self, rules: Rules, *, of_source: bool) -> None:
+        self._rules = rules
+        self._of_source = of_source
+        self._naming: dict[str, list[Asking]] = {}
+
+    def naming(self, name: str) -> list[Asking]:
+        """Return those that name a set, each with the number of its rule."""
+        if name not in self._naming:
+            ends = (one.match.source if self._of_source else one.match.destination for one in self._rules)
+            self._naming[name] = [
+                (number, one)
+                for number, one in enumerate(ends)
+                if any(it.id == name for it in one.sets) or any(it.id == name for it in one.not_sets)
+            ]
+        return self._naming[name]
 
 
 class ClassRows:
@@ -86,7 +97,7 @@ class ClassRows:
             NeedsRebuildError: there is no room for a row.
         """
         for one in self._fields:
-            answers = [(rule, _accepts(condition, made)) for rule, condition in one.naming.get(changed, ())]
+            answers = [(rule, _accepts(condition, made)) for rule, condition in one.conditions.naming(changed)]
             if one.aggregates:
                 self._add_indirect(one, number, before, answers)
             else:
@@ -107,25 +118,14 @@ class ClassRows:
         self._row_index.place(one.base + number, np.array([at], np.uint32))
 
 
-def _address_fields(rulesets: Iterable[tuple[abi.Ruleset, Direction, Rules]]) -> Iterable[_AddressField]:
-    named: dict[tuple[int, bool], dict[str, list[Asking]]] = {}
+def _address_fields(rulesets: Iterable[tuple[abi.Ruleset, Direction, Rules]]) -> Iterator[_AddressField]:
+    known: dict[tuple[int, bool], Conditions] = {}
     for record, direction, rules in rulesets:
         for field in _ADDRESS_FIELDS:
             if record.fields & 1 << field:
                 of_source = (field is Field.REMOTE) is (direction is Direction.INGRESS)
-                key = id(rules), of_source
-                if key not in named:
-                    named[key] = _naming(rules, of_source=of_source)
-                yield _AddressField(record.words, record.aggregates, record.row_base[field], named[key])
-
-
-def _naming(rules: Rules, *, of_source: bool) -> dict[str, list[Asking]]:
-    naming = defaultdict[str, "list[Asking]"](list)
-    for number, rule in enumerate(rules):
-        condition = rule.match.source if of_source else rule.match.destination
-        for name in {one.id for one in (*condition.sets, *condition.not_sets)}:
-            naming[name].append((number, condition))
-    return dict(naming)
+                conditions = known.setdefault((id(rules), of_source), Conditions(rules, of_source=of_source))
+                yield _AddressField(record.words, record.aggregates, record.row_base[field], conditions)
 
 
 def _accepts(condition: AddressCondition, made: AddressClass) -> bool:

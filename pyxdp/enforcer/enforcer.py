@@ -12,6 +12,7 @@ from pyxdp.compiler.members import NeedsRebuildError
 from pyxdp.dataplane import Dataplane
 from pyxdp.enforcer.networks import networks_of
 from pyxdp.enforcer.policy import EnforcedPolicy
+from pyxdp.enforcer.selections import Selections
 from pyxdp.errors import CapacityError, OperatorError, StaleError
 from pyxdp.resolver import Resolver
 
@@ -73,6 +74,7 @@ class Enforcer:
         self._node = steps.default_node() if node is None else node
         self._resolver = Resolver()
         self._compilation = Compilation()
+        self._selections = Selections()
         self._enforced: EnforcedPolicy | None = None
 
     def __enter__(self) -> Self:
@@ -140,7 +142,8 @@ class Enforcer:
         if dry_run:
             self._enforced = enforced
         else:
-            self._enforced = EnforcedPolicy(resources, policy, report.image, self._session.room)
+            selecting = self._selections.of(policy)
+            self._enforced = EnforcedPolicy(resources, selecting, report.image, self._session.room)
         return report
 
     def add_members(self, kind: str, name: str, members: Iterable[Member]) -> MembersReport:

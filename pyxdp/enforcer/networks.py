@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyxdp.errors import MembersError
-from pyxdp.manifest.values import parse_network
+from pyxdp.net.addresses import parse_network
 from pyxdp.net.prefixes import Prefixes
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyxdp.compiler.members import MemberTable, NeedsRebuildError
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from pyxdp.compiler.members import Delta
     from pyxdp.model import Resources
     from pyxdp.net import Network
-    from pyxdp.resolver import AddressSet, EffectivePolicy, EffectiveRule
+    from pyxdp.resolver import AddressSet
     from pyxdp.resolver.effective import Peer
 
 
@@ -30,17 +28,23 @@ class EnforcedPolicy:
         sets: the resources, whose sets change.
     """
 
-    def __init__(self, resources: Resources, policy: EffectivePolicy, image: MapImage, room: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        selecting: Mapping[SetName, Sequence[AddressSet]],
+        image: MapImage,
+        room: Mapping[str, int],
+    ) -> None:
         """Begin with what was applied.
 
         Args:
             resources: all of them.
-            policy: what they were resolved to.
-            image: what that was compiled to.
+            selecting: for each network set the address sets that select it.
+            image: what the resources were compiled to.
             room: entries that one slot of each map has.
         """
         self.sets = ChangingResources(resources)
-        self._policy = policy
+        self._selecting = selecting
         self._image = image
         self._room = room
         self._table: MemberTable | None = None
@@ -86,16 +90,6 @@ class EnforcedPolicy:
             self._table = MemberTable(self._image, self._room)
         return self._table
 
-    @cached_property
-    def _selecting(self) -> Mapping[SetName, Sequence[AddressSet]]:
-        """The address sets of rules in force that select each network set."""
-        found = defaultdict[SetName, "list[AddressSet]"](list)
-        for one in _selected(self._policy).values():
-            for peer in one.peers:
-                if not isinstance(peer, HostEndpoint):
-                    found[SetName.of(peer)].append(one)
-        return dict(found)
-
     def _is_elsewhere(self, network: Network, name: SetName, selected: AddressSet) -> bool:
         """Whether something else that the same selector selects has the prefix, too."""
         return any(self._has(peer, network) for peer in selected.peers if _name(peer) != name)
@@ -108,20 +102,3 @@ class EnforcedPolicy:
 
 def _name(peer: Peer) -> SetName | None:
     return None if isinstance(peer, HostEndpoint) else SetName.of(peer)
-
-
-def _selected(policy: EffectivePolicy) -> dict[str, AddressSet]:
-    """Return the address sets that selectors made, by id. The policy knows best whom they select at the moment."""
-    lists: dict[int, tuple[EffectiveRule, ...]] = {}
-    for endpoint in policy.endpoints:
-        owners = [one for tiers in endpoint.tiers.values() for tier in tiers for one in tier.policies]
-        owners += [one for profiles in endpoint.profiles.values() for one in profiles]
-        lists |= {id(one.rules): one.rules for one in owners}
-    return {
-        one.id: one
-        for rules in lists.values()
-        for rule in rules
-        for side in (rule.source, rule.destination)
-        for one in (*side.sets, *side.notSets)
-        if one.peers
-    }

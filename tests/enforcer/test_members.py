@@ -13,6 +13,7 @@ from pyxdp.compiler import compile_policy
 from pyxdp.enforcer import Enforcer
 from pyxdp.enforcer.networks import networks_of
 from pyxdp.enforcer.policy import EnforcedPolicy
+from pyxdp.enforcer.selections import Selections
 from pyxdp.enforcer.sets import ChangingResources
 from pyxdp.errors import MembersError
 from pyxdp.manifest import loads
@@ -89,7 +90,10 @@ def test_every_rule_and_set_is_heard(changes: list[tuple[str, bool, list[str]]])
     resources = loads(SETS).resources
     image = compiled(resources)
     room = room_of(image)
-    judged, enforced = Judged.of(image, room), EnforcedPolicy(resources, resolved(resources), image, room)
+    judged, enforced = (
+        Judged.of(image, room),
+        EnforcedPolicy(resources, Selections().of(resolved(resources)), image, room),
+    )
     for name, entering, members in changes:
         found = enforced.sets.find(KINDS[name], name)
         changed = enforced.sets.differing(found, networks_of(members), entering=entering)

@@ -98,7 +98,7 @@ class KnownClasses:
         return found
 
     def _signature(self, wanted: AddressClass) -> np.uint64:
-        found = np.uint64(0)
+        found = 0
         for name in wanted.sets:
-            found ^= self._of_sets[self._addresses.classes.numbers[name]]
-        return found
+            found ^= int(self._of_sets[self._addresses.classes.numbers[name]])
+        return np.uint64(found)

@@ -58,7 +58,7 @@ class KnownClasses:
     def number(self, wanted: AddressClass) -> int | None:
         """Return the class that stands for this; ``None`` if there is none."""
         if wanted not in self._numbers:
-            for number in np.flatnonzero(self._signatures == self._signature(wanted)).tolist():
+            for number in np.flatnonzero(self._signatures == np.uint64(self._signature(wanted))).tolist():
                 self._meet(number)
         return self._numbers.get(wanted)
 
@@ -97,8 +97,8 @@ class KnownClasses:
             found[level] = found[classes.parents[level]] ^ classes.own.take(level).xor(self._of_sets)
         return found
 
-    def _signature(self, wanted: AddressClass) -> np.uint64:
+    def _signature(self, wanted: AddressClass) -> int:
         found = 0
         for name in wanted.sets:
             found ^= int(self._of_sets[self._addresses.classes.numbers[name]])
-        return np.uint64(found)
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -235,3 +236,45 @@ def add_to_combinations(world: World, judged: Judged, table: MemberTable) -> Ite
                     pass
                 world.sets[name].add(address)
         yield number
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_among_many(version: int) -> None:
+    """Tables of every shape: full pages, lists of all lengths, fans and trees of lower halves."""
+    bits = SPACES[version][0]
+    dice = Random(version)  # noqa: S311 - not a secret
+    lengths = (12, 16, 20, 24, 25, 28, 30, 32) if version == 4 else (20, 32, 40, 48, 56, 64, 64, 80, 127, 128)
+
+    def prefix() -> Network:
+        """One of a few crowded regions, or anywhere."""
+        length = dice.choice(lengths)
+        address = dice.getrandbits(bits) >> dice.choice((0, 8, bits // 4, bits // 2))
+        address = address % (1 << bits) | dice.choice((0, 5, 0x2001)) << bits - 16
+        return ip_network((address >> bits - length << bits - length, length))
+
+    members = {prefix() for _ in range(4000)}
+    world = blocklist()
+    world.sets["s:a"] = members
+    image = compile_policy(world.policy())
+    room = room_of(image, more=4000)
+    judged, table = Judged.of(image, room), MemberTable(image, room)
+    known = {(int(it[0]), it.prefixlen) for it in members}
+    masks = [(length, (1 << bits) - (1 << bits - length)) for length in sorted(set(lengths))]
+    for _ in range(150):
+        entering = dice.random() < 0.5
+        changed = [
+            prefix() if entering else dice.choice(sorted(members, key=str)) for _ in range(dice.choice((1, 1, 3)))
+        ]
+        delta = (table.add if entering else table.remove)("s:a", changed)
+        for _ in judged.slot.carried_out(delta):
+            pass
+        (members.update if entering else members.difference_update)(changed)
+        (known.update if entering else known.difference_update)((int(it[0]), it.prefixlen) for it in changed)
+        near = world.probes(changed) | {(version, int(prefix()[0])) for _ in range(20)}
+        for probe in near:
+            held = any((probe[1] & mask, length) in known for length, mask in masks)
+            assert judged.rows(*probe)[0] & 1 == held, f"{probe[1]:#x}"
+    fresh = compile_policy(world.policy())
+    anew = Judged.of(fresh, room_of(fresh))
+    for probe in world.seen:
+        assert judged.rows(*probe) == anew.rows(*probe), f"{probe[1]:#x}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Asked = tuple[frozenset[str], frozenset[str]]
 
 SPACES = {4: (32, (0, 8, 15, 16, 23, 24, 25, 31, 32)), 6: (128, (0, 3, 32, 63, 64, 65, 127, 128))}
+NETWORKS = {4: IPv4Network, 6: IPv6Network}
 NAMES = ("s:a", "s:b", "s:c")
 #: After so many stores of one delta, and as many of those behind them, addresses are looked up.
 MANY = 20
@@ -250,7 +251,7 @@ def test_among_many(version: int) -> None:
         length = dice.choice(lengths)
         address = dice.getrandbits(bits) >> dice.choice((0, 8, bits // 4, bits // 2))
         address = address % (1 << bits) | dice.choice((0, 5, 0x2001)) << bits - 16
-        return ip_network((address >> bits - length << bits - length, length))
+        return NETWORKS[version]((address >> bits - length << bits - length, length))
 
     members = {prefix() for _ in range(4000)}
     world = blocklist()

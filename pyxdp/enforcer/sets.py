@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from pyxdp.errors import MembersError
+from pyxdp.net.prefixes import Prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pyxdp.model import GlobalNetworkSet, NetworkSet, Resources
     from pyxdp.net import Network
-    from pyxdp.net.prefixes import Prefixes
 
     AnySet: TypeAlias = GlobalNetworkSet | NetworkSet
 
@@ -66,8 +66,13 @@ class _Members:
     entered: set[Network] = field(default_factory=set)
     left: set[Network] = field(default_factory=set)
 
-    def __contains__(self, network: Network) -> bool:
-        return network in self.entered or (network not in self.left and network in self.applied)
+    def having(self, networks: Prefixes) -> list[bool]:
+        """Tell for each of some prefixes whether it is there."""
+        there = self.applied.having(networks).tolist()
+        return [
+            network in self.entered or (applied and network not in self.left)
+            for network, applied in zip(networks, there, strict=True)
+        ]
 
     def change(self, networks: Iterable[Network], *, entering: bool) -> None:
         """Let prefixes enter that are not there, or leave that are."""
@@ -123,12 +128,12 @@ class ChangingResources:
 
     def has(self, name: SetName, network: Network) -> bool:
         """Tell whether a set has this very prefix."""
-        return network in self._of(name)
+        return self._of(name).having(Prefixes.of([network])) == [True]
 
-    def differing(self, name: SetName, networks: Iterable[Network], *, entering: bool) -> list[Network]:
+    def differing(self, name: SetName, networks: Prefixes, *, entering: bool) -> list[Network]:
         """Return those of some prefixes that a set does not have, or if they are to leave, those that it has."""
-        members = self._of(name)
-        return [network for network in networks if (network in members) is not entering]
+        there = self._of(name).having(networks)
+        return [network for network, held in zip(networks, there, strict=True) if held is not entering]
 
     def change(self, name: SetName, networks: Iterable[Network], *, entering: bool) -> None:
         """Let prefixes enter that are not there, or leave that are."""

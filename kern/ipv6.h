@@ -7,62 +7,59 @@
 
 #define MISS 0xffffffffU
 
-/* 1 if key is at or behind start, else 0: the borrow of key - start, without a branch that would be guessed wrongly. */
-static __always_inline __u32 has_reached(__u64 start, __u64 key)
+/* -1 if key is before start, else 0; without a branch that would be guessed wrongly. No cuts are of more than 2^63 keys. */
+static __always_inline __s64 is_before(__u64 start, __u64 key)
 {
-	return 1 - (((~key & start) | ((~key | start) & (key - start))) >> 63);
+	return (__s64)(key - start) >> 63;
 }
 
 /* Which value of cuts is a key's. */
-static __always_inline __u32 place_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
+static __always_inline __u64 place_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
 {
-	return has_reached(cuts->start[0], key) + has_reached(cuts->start[1], key) + has_reached(cuts->start[2], key) +
-	       has_reached(cuts->start[3], key);
+	return PYXDP_BLOCK_CUTS + is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
+	       is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
 }
 
 /*
  * base: the first block of the slot. none: 0, the bits of a key that are used up at its beginning. As an argument it is any number to the
- * verifier, like every sum that it is part of; it would follow each value that it knew through all the loop. Global and with numbers
- * as arguments only, so that the verifier looks at it once, and so on kernels before 5.12 too.
+ * verifier, and so is every sum with it: all ways through the loop look alike. Global and with numbers as arguments only, so that the
+ * verifier looks at it once, and so on kernels before 5.12 too.
  */
-__noinline __u32 pyxdp_class_of_ipv6(__u32 base, __u64 high, __u64 low, __u32 none)
+__noinline __u32 pyxdp_class_of_ipv6(__u32 base, __u64 high, __u64 low, __u64 none)
 {
-	__u32 used = none, block = base, place = 0, bits, entry;
+	__u32 entry = 1 << PYXDP_IPV6_BITS_SHIFT, block, bits;
+	__u64 key = high, used = none, place;
 	const struct pyxdp_cuts *cuts;
 	const struct pyxdp_fan *fan;
-	__u64 key = high;
 
-	fan = bpf_map_lookup_elem(&pyxdp_ipv6, &base);
-	if (!fan)
-		return MISS;
-	entry = fan->entry[0];
-	for (int i = 0; i < PYXDP_IPV6_STEPS && !(entry & PYXDP_LEAF); i++) {
+	for (int i = 0; i < PYXDP_IPV6_STEPS; i++) {
+		bits = entry >> PYXDP_IPV6_BITS_SHIFT & PYXDP_IPV6_BITS_MASK;
+		place = key << used >> 1 >> (63 - bits);
+		block = base + (entry & PYXDP_IPV6_BLOCK_MASK);
+		if (entry & PYXDP_IPV6_FAN) {
+			block += place / PYXDP_BLOCK_ENTRIES;
+			fan = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
+			if (!fan)
+				return MISS;
+			entry = fan->entry[place % PYXDP_BLOCK_ENTRIES];
+			used += bits;
+		} else {
+			block += place;
+			cuts = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
+			if (!cuts)
+				return MISS;
+			place = place_in_cuts(cuts, key) & 7;
+			entry = ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + place];
+			used = none + cuts->used[place];
+		}
+		if (entry & PYXDP_LEAF)
+			return entry;
 		if (entry & PYXDP_IPV6_LOWER) {
 			key = low;
 			used = none;
 		}
-		bits = entry >> PYXDP_IPV6_BITS_SHIFT & PYXDP_IPV6_BITS_MASK;
-		block = base + (entry & PYXDP_IPV6_BLOCK_MASK);
-		if (bits) {
-			place = key << (used & 63) >> (64 - bits);
-			used += bits;
-			block += place / PYXDP_BLOCK_ENTRIES;
-		}
-		fan = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
-		if (!fan)
-			return MISS;
-		if (bits) {
-			entry = fan->entry[place % PYXDP_BLOCK_ENTRIES];
-			continue;
-		}
-		cuts = (const struct pyxdp_cuts *)fan;
-		place = place_in_cuts(cuts, key);
-		if (place > PYXDP_BLOCK_CUTS)
-			return MISS; /* never; for the verifier */
-		entry = cuts->value[place];
-		used = none + cuts->used[place];
 	}
-	return entry & PYXDP_LEAF ? entry : MISS;
+	return MISS;
 }
 
 #endif

@@ -147,23 +147,26 @@ enum pyxdp_piece {
 
 /*
  * IPv6 addresses walk a tree of 64-byte blocks (pyxdp_ipv6), first with the upper 64 bits as the key, then, where prefixes longer
- * than /64 are, with the lower ones. The walk begins with entry 0 of block 0. An entry is
+ * than /64 are, with the lower ones. An entry is
  *   bit 31      a class in the lower bits: the walk is over. Without it:
  *   bit 30      from here on, the key is the lower 64 bits, from the first on
- *   bits 29..25 k
- *   bits 24..0  number of a block
- * k == 0: that block is a struct pyxdp_cuts. Otherwise that block and those behind it, struct pyxdp_fan, hold 1 << k entries, k >= 4,
- * and the next k bits of the key choose one. How many bits of the key are used up is known from the way: none at first and behind
- * LOWER, k more behind a fan, what the cuts say behind cuts.
+ *   bit 29      a fan, see below
+ *   bits 28..24 k: the next k bits of the key are a number n
+ *   bits 23..0  number of a block
+ * Without bit 29, the next entry is in the cuts (struct pyxdp_cuts) that are n blocks behind that one. With it, k >= 4: it is number n of
+ * the entries that begin in that block (struct pyxdp_fan). The walk begins as if with an entry without flags, k == 1, block 0; so does
+ * each tree of lower halves: cuts are never of more than 2^63 keys. How many bits of the key are used up is known from the way: none
+ * at first and behind bit 30, k more behind a fan, what the cuts say behind cuts.
  *
- * Every entry and every value of cuts stands for an aligned range of addresses whose answer may be changed by one 32-bit store.
+ * Every entry of a fan and every value of cuts stands for a range of addresses whose answer one 32-bit store changes.
  */
 enum pyxdp_ipv6_entry {
 	PYXDP_IPV6_LOWER = 0x40000000,
-	PYXDP_IPV6_BITS_SHIFT = 25,
+	PYXDP_IPV6_FAN = 0x20000000,
+	PYXDP_IPV6_BITS_SHIFT = 24,
 	PYXDP_IPV6_BITS_MASK = 0x1f,
-	PYXDP_IPV6_BITS_MIN = 4,
-	PYXDP_IPV6_BLOCK_MASK = 0x01ffffff,
+	PYXDP_IPV6_FAN_BITS_MIN = 4,
+	PYXDP_IPV6_BLOCK_MASK = 0x00ffffff,
 	PYXDP_IPV6_STEPS = 48, /* blocks that a walk may visit; longer ones have no class */
 };
 
@@ -271,20 +274,20 @@ struct pyxdp_pieces {
 	__u32 piece[PYXDP_PIECES_PER_UNIT];
 };
 
-/* pyxdp_ipv6[block], part of a fan, see enum pyxdp_ipv6_entry. Block 0: entry 0 is where every walk begins, the others are zero. */
+/* pyxdp_ipv6[block], part of a fan, see enum pyxdp_ipv6_entry. */
 struct pyxdp_fan {
 	__u32 entry[PYXDP_BLOCK_ENTRIES];
 };
 
 /*
- * pyxdp_ipv6[block]: an aligned range of keys, cut where the key reaches start. value[n] is for keys that have reached n of the starts.
- * There is at least one; places that are not used repeat the last start and value.
+ * pyxdp_ipv6[block]: a range of keys, cut where the key reaches start. value[n] is the entry for keys that have reached n of the starts.
+ * Places that are not used repeat the last start and value; without any cut, all starts are the first key.
  */
 struct pyxdp_cuts {
-	__u64 start[PYXDP_BLOCK_CUTS];     /* ascending */
-	__u32 value[PYXDP_BLOCK_CUTS + 1]; /* an entry */
+	__u64 start[PYXDP_BLOCK_CUTS]; /* ascending */
+	__u32 value[PYXDP_BLOCK_CUTS + 1];
 	__u8 used[PYXDP_BLOCK_CUTS +
-		  1]; /* upper bits of the key that lead to the fan where value leads to one; else any */
+		  1]; /* bits of the key that are used up behind each value, where it takes more of them */
 	__u8 pad[7];
 };
 

@@ -38,10 +38,11 @@ class Field(IntEnum):
 
 class Ipv6Entry(IntEnum):
     LOWER = 1073741824
-    BITS_SHIFT = 25
+    FAN = 536870912
+    BITS_SHIFT = 24
     BITS_MASK = 31
-    BITS_MIN = 4
-    BLOCK_MASK = 33554431
+    FAN_BITS_MIN = 4
+    BLOCK_MASK = 16777215
     STEPS = 48
 
 class Limit(IntEnum):

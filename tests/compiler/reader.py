@@ -75,7 +75,7 @@ class Lookup:
 def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
     """Walk the tree of blocks, see enum pyxdp_ipv6_entry."""
     high, low = key >> 64, key & _MASK64
-    entry, half, used = blocks[0], high, 0
+    entry, half, used = 1 << Ipv6Entry.BITS_SHIFT, high, 0
     for _ in range(Ipv6Entry.STEPS):
         if entry & Entry.LEAF:
             return entry & Entry.LEAF_MASK
@@ -83,11 +83,14 @@ def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
             half, used = low, 0
         bits = entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
         first = (entry & Ipv6Entry.BLOCK_MASK) * Limit.BLOCK_ENTRIES
-        if bits:
+        place = half >> 64 - used - bits & (1 << bits) - 1
+        if entry & Ipv6Entry.FAN:
             used += bits
-            entry = blocks[first + (half >> 64 - used & (1 << bits) - 1)]
+            entry = blocks[first + place]
         else:
+            first += place * Limit.BLOCK_ENTRIES
             cuts = abi.decode(abi.Cuts, bytes(blocks[first : first + Limit.BLOCK_ENTRIES]))
+            assert cuts.start[-1] - cuts.start[0] < 1 << 63
             place = bisect_right(cuts.start, half)
             entry, used = cuts.value[place], cuts.used[place]
     raise AssertionError("no end")

@@ -63,20 +63,20 @@ class SlotModel:
     def class_of_ipv6(self, address: int) -> int:
         """A walk through blocks: cuts and fans."""
         key, used = address >> 64, 0
-        entry = self._words("ipv6", 0, 16)[0]
+        entry = 1 << Ipv6Entry.BITS_SHIFT
         for _ in range(Ipv6Entry.STEPS):
             if entry & Entry.LEAF:
                 break
             if entry & Ipv6Entry.LOWER:
                 key, used = address & _LOW, 0
             bits, block = entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK, entry & Ipv6Entry.BLOCK_MASK
-            if bits:
-                place = (key << used & _LOW) >> 64 - bits
+            place = (key << used & _LOW) >> 64 - bits
+            if entry & Ipv6Entry.FAN:
                 used += bits
                 block += place // Limit.BLOCK_ENTRIES
                 entry = self._words("ipv6", block, 16)[place % Limit.BLOCK_ENTRIES]
             else:
-                cuts = abi.decode(abi.Cuts, self.memory["ipv6"][block * 64 : block * 64 + 64].tobytes())
+                cuts = abi.decode(abi.Cuts, self.memory["ipv6"][(block + place) * 64 :][:64].tobytes())
                 assert list(cuts.start) == sorted(cuts.start)
                 place = sum(start <= key for start in cuts.start)
                 entry, used = cuts.value[place], cuts.used[place]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp.abi import Entry, Page
+from pyxdp.compiler.ipv6 import ipv6_blocks
 from pyxdp.compiler.members import Delta, NeedsRebuildError
 from pyxdp.compiler.members.growing import GrowingTable
 from pyxdp.compiler.members.ipv4 import Ipv4Table
@@ -35,7 +36,7 @@ class Tables:
         contents = {
             "pages": np.full((Page.FIRST_FREE, 256), Entry.LEAF, np.uint32),
             "pieces": np.empty((0, 4), np.uint32),
-            "ipv6": np.array([Entry.LEAF] + 15 * [0], np.uint32),
+            "ipv6": ipv6_blocks(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint32)).reshape(-1),
         }
         names = {4: ("pages", "pieces"), 6: ("ipv6",)}[version]
         self.growing = [GrowingTable(it, contents[it], width=WIDTHS[it], room=room[it]) for it in names]

@@ -23,12 +23,14 @@ from pyxdp.compiler.members.pieces import overlaid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pyxdp.compiler.members.growing import GrowingTable
+    from pyxdp.compiler.members.growing import GrowingTable, Words
     from pyxdp.compiler.members.pieces import Pieces, Spans
 
 _LEAF: Final = int(Entry.LEAF)
 _CLASS: Final = int(Entry.LEAF_MASK)
 _LOWER: Final = int(Ipv6Entry.LOWER)
+#: What every walk begins with, and what leads to a tree of lower halves: two blocks, one for each first bit.
+_TREE: Final = 1 << int(Ipv6Entry.BITS_SHIFT)
 _VALUES: Final = int(Limit.BLOCK_CUTS) + 1
 _FAN: Final = int(Limit.BLOCK_ENTRIES)
 _HALF: Final = 64
@@ -49,7 +51,7 @@ class _Range:
     Attributes:
         entry: the entry.
         upper: ``None`` while the key is the upper half; else the upper half, and the key is the lower one.
-        bits: of the key that are unused yet, where it leads to a fan.
+        bits: of the key that are unused yet, where it takes more of them.
     """
 
     entry: int
@@ -81,7 +83,7 @@ class _Range:
 
     @property
     def taken(self) -> int:
-        """Bits of the key that choose an entry of a fan; 0 for cuts."""
+        """Bits of the key that choose an entry of a fan, or one of several blocks of cuts; 0 for a single one."""
         return self.entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
 
     def lower(self) -> _Range:
@@ -112,10 +114,7 @@ class Ipv6Table:
         Raises:
             NeedsRebuildError: there is no room, or walks would become too long.
         """
-        root = _Range(int(self._blocks.element(0)[0]), 0, _LOW, None, _HALF)
-        after = _Change(self._blocks, renamed).remapped(root, spans, 0)
-        if after != root.entry:
-            self._blocks.store(0, 0, after)
+        _Change(self._blocks, renamed).remapped(_Range(_TREE, 0, _LOW, None, _HALF), spans, 0)
 
 
 class _Change:
@@ -143,7 +142,7 @@ class _Change:
         if at.entry & _LOWER:
             after = self.remapped(at.lower(), spans, 0)
             return after if after & _LEAF else _LOWER | after
-        children = list(self._values(at) if at.is_cuts else self._places(at, spans))
+        children = list(self._values(at) if at.is_cuts else self._parted(at, spans))
         if at.is_cuts and any(child.is_leaf and _cuts(spans, child) for _, _, child in children):
             return self._rewritten(at, spans, depth)
         for number, word, child in children:
@@ -198,7 +197,10 @@ class _Change:
     def _mixed(self, upper: int, pieces: Pieces) -> _Range:
         """The range of a single upper half, whose lower halves have several classes."""
         inner = list(self._parts(_Range(0, 0, _LOW, upper, 0), [(upper << _HALF | low, one) for low, one in pieces]))
-        return _Range(_LOWER | self._tree(inner, 0), upper, upper, None, 0)
+        lower = [replace(one, last=min(one.last, _LOW >> 1)) for one in inner if one.first <= _LOW >> 1]
+        higher = [replace(one, first=max(one.first, _LOW + 1 >> 1)) for one in inner if one.last > _LOW >> 1]
+        blocks = np.concatenate([self._block(lower, 0), self._block(higher, 0)])
+        return _Range(_LOWER | _TREE | self._blocks.append(blocks), upper, upper, None, 0)
 
     def _rewritten(self, at: _Range, spans: Spans, depth: int) -> int:
         """Write cuts anew, together with those below and above as long as they are few."""
@@ -222,19 +224,24 @@ class _Change:
             else:
                 yield child
 
-    def _places(self, at: _Range, spans: Spans) -> Iterator[tuple[int, int, _Range]]:
-        """Yield block, word and range of the entries of a fan that spans concern."""
+    def _parted(self, at: _Range, spans: Spans) -> Iterator[tuple[int, int, _Range]]:
+        """Yield block, word and range of the entries behind equal parts of a range that spans concern.
+
+        An entry of a fan is one such; a block of cuts has several.
+        """
         bits = at.bits - at.taken
         begin = at.first >> at.bits << at.bits
         behind = 0
         for low, high in spans:
             first, last = ((one >> _HALF if at.upper is None else one & _LOW) - begin >> bits for one in (low, high))
             for place in range(max(first, behind), last + 1):
-                number, word = at.block + place // _FAN, place % _FAN
                 start = begin + (place << bits)
-                entry = int(self._blocks.element(number)[word])
                 ends = max(start, at.first), min(start + (1 << bits) - 1, at.last)
-                yield number, word, _Range(entry, *ends, at.upper, bits)
+                if at.entry & Ipv6Entry.FAN:
+                    number, word = at.block + place // _FAN, place % _FAN
+                    yield number, word, _Range(int(self._blocks.element(number)[word]), *ends, at.upper, bits)
+                else:
+                    yield from self._values(_Range(at.block + place, *ends, at.upper, bits))
             behind = last + 1
 
     def _values(self, at: _Range) -> Iterator[tuple[int, int, _Range]]:
@@ -248,8 +255,10 @@ class _Change:
 
     def _tree(self, parts: Sequence[_Range], depth: int) -> int:
         """Write cuts for ascending ranges, with as few steps as possible; return an entry that leads there."""
-        if len(parts) == 1:
-            return parts[0].entry
+        return parts[0].entry if len(parts) == 1 else self._blocks.append(self._block(parts, depth))
+
+    def _block(self, parts: Sequence[_Range], depth: int) -> Words:
+        """Return the words of cuts for ascending ranges; write those below."""
         if depth >= Ipv6Entry.STEPS // 2:
             raise NeedsRebuildError("walks through IPv6 blocks would become too long")
         size = 1
@@ -258,12 +267,11 @@ class _Change:
         groups = [parts[at : at + size] for at in range(0, len(parts), size)]
         values = [self._tree(group, depth + 1) for group in groups]
         used = [_HALF - group[0].bits if len(group) == 1 else 0 for group in groups]
-        starts = [group[0].first for group in groups[1:]]
+        starts = [group[0].first for group in groups[1:]] or [parts[0].first]
         missing = _VALUES - len(groups)
-        cuts = abi.Cuts(
-            (*starts, *starts[-1:] * missing), (*values, *values[-1:] * missing), bytes([*used, *used[-1:] * missing])
-        )
-        return self._blocks.append(np.frombuffer(abi.encode(cuts), np.uint32))
+        starts += starts[-1:] * (_VALUES - 1 - len(starts))
+        cuts = abi.Cuts(tuple(starts), (*values, *values[-1:] * missing), bytes([*used, *used[-1:] * missing]))
+        return np.frombuffer(abi.encode(cuts), np.uint32)
 
 
 def _merged(parts: Sequence[_Range]) -> list[_Range]:

@@ -6,7 +6,7 @@ first those of IPv4, beginning with "in no set", then those of IPv6 likewise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -33,7 +33,7 @@ MAX_PREFIXES: Final = 1 << 22
 _ROOM: Final = 64
 _ROOM_SHARE: Final = 16
 
-_MAX_CLASSES: Final = int(Limit.MAX_CLASSES)
+MAX_CLASSES: Final = int(Limit.MAX_CLASSES)
 
 
 class Pieces(NamedTuple):
@@ -58,11 +58,11 @@ class AddressClasses:
     Attributes:
         ipv4: its pieces.
         ipv6: its pieces.
-        first_ipv6: the class of IPv6 addresses in no set; those before it are IPv4.
+        first_ipv6: the class of IPv6 addresses in no set; 0 is that of IPv4.
         parents: for each class one before it that is in fewer sets; of the two that are in none itself.
         own: for each class the numbers of the sets that it is in and its parent is not, ascending.
-        numbers: number of each address set by its id.
-        sets: each address set by its id.
+        sets: each address set by its id; its number is its place.
+        made: classes that came with later changes, by the topmost one above them and the numbers of their sets.
     """
 
     ipv4: Pieces
@@ -71,6 +71,7 @@ class AddressClasses:
     parents: NDArray[np.uint32]
     own: Lists
     sets: Mapping[str, AddressSet]
+    made: Mapping[tuple[int, frozenset[int]], int] = field(default_factory=dict)
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
@@ -100,9 +101,18 @@ class AddressClasses:
         order = np.argsort(depths, kind="stable")
         return tuple(np.split(order, np.flatnonzero(np.diff(depths[order])) + 1))
 
+    @cached_property
+    def are_ipv6(self) -> NDArray[np.bool_]:
+        """For each class whether its addresses are those of IPv6."""
+        found = np.zeros(self.count, np.bool_)
+        found[self.first_ipv6] = True
+        for level in self.levels[1:]:
+            found[level] = found[self.parents[level]]
+        return found
+
     def family(self, number: int) -> Family:
         """Return the IP version of a class."""
-        return 4 if number < self.first_ipv6 else 6
+        return 6 if self.are_ipv6[number] else 4
 
     def members(self, number: int) -> frozenset[str]:
         """Return the ids of the sets that a class is in."""
@@ -126,8 +136,8 @@ def address_classes(sets: Iterable[AddressSet]) -> AddressClasses:
     distinct: dict[str, AddressSet] = {}
     for one in sets:
         distinct.setdefault(one.id, one)
+    _check("CIDRs of all rules and the sets they select", _count(distinct), MAX_PREFIXES)
     prefixes = [Prefixes.of(one.networks) for one in distinct.values()]
-    _check("CIDRs of all rules and the sets they select", sum(map(len, prefixes)), MAX_PREFIXES)
     ipv4 = cut(spans_of_ipv4(prefixes))
     spans, ends = spans_of_ipv6(prefixes)
     ipv6 = cut(spans)
@@ -140,8 +150,17 @@ def address_classes(sets: Iterable[AddressSet]) -> AddressClasses:
         ipv4.own.followed_by(ipv6.own),
         distinct,
     )
-    _check("classes of addresses", classes.room, _MAX_CLASSES)
+    _check("classes of addresses", classes.room, MAX_CLASSES)
     return classes
+
+
+def is_too_large(classes: AddressClasses) -> bool:
+    """Tell whether classes, or the prefixes that addresses are cut by, are too many."""
+    return classes.room > MAX_CLASSES or _count(classes.sets) > MAX_PREFIXES
+
+
+def _count(sets: Mapping[str, AddressSet]) -> int:
+    return sum(len(one.networks) for one in sets.values())
 
 
 def _check(what: str, needed: int, limit: int) -> None:

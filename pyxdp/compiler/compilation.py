@@ -133,8 +133,7 @@ class Compilation:
         self, lists: Iterable[RuleList], counters: Mapping[int, int]
     ) -> tuple[dict[RuleList, abi.Ruleset], RulesetTables]:
         """Store every list, equal ones once; return their records, and the tables that they are in."""
-        counter_of: dict[int | None, int] = {None: 0}
-        counter_of.update(counters)
+        counter_of = {None: 0} | dict(counters)
         known: dict[tuple[bytes, bytes], abi.Ruleset] = {}
         stored: dict[RuleList, abi.Ruleset] = {}
         tables = RulesetTables()

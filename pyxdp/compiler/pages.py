@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxdp.abi import Entry, Limit, Page, Piece, Service
+from pyxdp.compiler.addresses import Pieces
 from pyxdp.compiler.lists import beginnings, distinct_rows
 
 if TYPE_CHECKING:
-    from pyxdp.compiler.addresses import Pieces
+    from collections.abc import Sequence
+
 
 Entries: TypeAlias = NDArray[np.uint32]
 
 _WIDTH: Final = int(Limit.PAGE_ENTRIES)
 _BYTE: Final = np.uint64(8)
+_BLOCK: Final = np.uint64(16)
 _LAST: Final = np.uint64(0xFF)
 _UNIT: Final = int(Limit.PIECES_PER_UNIT)
 _LEAF: Final = np.uint32(Entry.LEAF)
@@ -32,51 +35,93 @@ class AddressPages(NamedTuple):
 
     Attributes:
         root: the pages of the first two bytes.
-        pages: those that follow, numbered from the first free page on.
-        units: of lists of pieces, one a row.
+        pages: those that follow, part by part, numbered from the first free page on.
+        lists: units of lists of pieces, part by part, one a row.
     """
 
     root: Entries
-    pages: Entries
-    units: Entries
+    pages: tuple[Entries, ...]
+    lists: tuple[Entries, ...]
+
+    @property
+    def units(self) -> Entries:
+        """All units."""
+        return np.concatenate(self.lists)
+
+    @property
+    def size(self) -> int:
+        """How many pages there are, without the first ones."""
+        return sum(map(len, self.pages))
 
 
 def address_pages(pieces: Pieces) -> AddressPages:
     """Build the tables of IPv4 addresses: two bytes, then one, then one."""
-    tables = _Tables()
     root = _leaves(pieces, np.arange(_WIDTH, dtype=np.uint64), 16)
+    tables = _Tables()
+    _end_in_pages(tables, root, pieces)
+    return AddressPages(root, tuple(tables.pages), tuple(tables.units))
+
+
+def changed_pages(before: AddressPages, pieces: Pieces, changed: Sequence[tuple[int, int]]) -> AddressPages:
+    """Build those parts again in which pieces changed, behind what there is.
+
+    Args:
+        before: the tables.
+        pieces: all of them, as they are now.
+        changed: first and last addresses of what changed, ascending.
+    """
+    blocks = np.unique(
+        np.concatenate([np.arange(first >> 16, (last >> 16) + 1, dtype=np.uint64) for first, last in changed])
+    )
+    begins = np.searchsorted(pieces.starts, blocks << _BLOCK, side="right") - 1
+    ends = np.searchsorted(pieces.starts, (blocks + np.uint64(1)) << _BLOCK)
+    places = np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
+    starts = pieces.starts[places]
+    first = np.concatenate(([0], np.cumsum(ends - begins)))[:-1]
+    starts[first] = blocks << _BLOCK
+    inside = Pieces(starts, pieces.classes[places])
+    root = before.root.copy()
+    root[blocks >> _BYTE, blocks & _LAST] = inside.classes[first] | _LEAF
+    tables = _Tables(before)
+    _end_in_pages(tables, root, inside)
+    return AddressPages(root, (*before.pages, *tables.pages), (*before.lists, *tables.units))
+
+
+def _end_in_pages(tables: _Tables, root: Entries, pieces: Pieces) -> None:
+    """Store what follows the first two bytes, and let the root lead there."""
     cut = _cut(pieces, 16)
     pages = _leaves(pieces, cut, 8)
     blocks, entries = tables.last_bytes(pieces)
     pages[np.searchsorted(cut, blocks >> _BYTE), blocks & _LAST] = entries
     root[cut >> _BYTE, cut & _LAST] = tables.add(pages)
-    return AddressPages(root, np.concatenate(tables.pages), np.concatenate(tables.units))
 
 
 def all_pages(addresses: AddressPages, services: Pieces, sports: Pieces) -> Entries:
     """Return the table of pages, with those for services and source ports behind those for addresses."""
-    tables = _Tables()
-    tables.pages = [np.empty((int(Page.FIRST_FREE), _WIDTH), np.uint32), addresses.pages]
-    tables.page_count += len(addresses.pages)
+    tables = _Tables(addresses)
     roots = {
         Page.IPV4: addresses.root,
         Page.SERVICE: tables.numbers(int(Service.SERVICES), services),
         Page.SPORT: tables.numbers(1, sports),
     }
-    pages = np.concatenate(tables.pages)
+    pages = np.concatenate((np.empty((int(Page.FIRST_FREE), _WIDTH), np.uint32), *addresses.pages, *tables.pages))
     for page, root in roots.items():
         pages[page : page + len(root)] = root
     return pages
 
 
 class _Tables:
-    """Pages and units of lists, in the order of their numbers."""
+    """Pages and units of lists, in the order of their numbers.
 
-    def __init__(self) -> None:
-        self.pages: list[Entries] = [np.empty((0, _WIDTH), np.uint32)]
-        self.page_count = int(Page.FIRST_FREE)
-        self.units: list[Entries] = [np.empty((0, _UNIT), np.uint32)]
-        self.unit_count = 0
+    Args:
+        behind: those that are there already.
+    """
+
+    def __init__(self, behind: AddressPages | None = None) -> None:
+        self.pages: list[Entries] = []
+        self.units: list[Entries] = []
+        self.page_count = int(Page.FIRST_FREE) + (behind.size if behind else 0)
+        self.unit_count = sum(map(len, behind.lists)) if behind else 0
 
     def numbers(self, count: int, pieces: Pieces) -> Entries:
         """Store the pages of the last byte of numbers below ``count << 16`` and return those of what is before."""

@@ -114,9 +114,9 @@ def address_rows(classes: AddressClasses, asked: Conditions) -> AddressRows:
         matrix = np.tile(whole_row(rules), (len(tree.classes), 1))
     if len(asked.excluded.values):
         matrix &= ~tree.any_of(asked.excluded.owners, asked.excluded.values, rules)
-    ipv6 = np.searchsorted(tree.classes, classes.first_ipv6)
-    for family, part in ((4, matrix[:ipv6]), (6, matrix[ipv6:])):
-        _clear(part, np.flatnonzero(asked.families >> family & 1 == 0))
+    are_ipv6 = classes.are_ipv6[tree.classes]
+    for family, rows in ((4, ~are_ipv6), (6, are_ipv6)):
+        _clear(matrix, np.flatnonzero(rows), np.flatnonzero(asked.families >> family & 1 == 0))
     return AddressRows(matrix, tree.places)
 
 
@@ -193,8 +193,8 @@ def _or_row(matrix: Matrix, row: Matrix) -> None:
         matrix[:, columns] |= row[:, columns]
 
 
-def _clear(matrix: Matrix, rules: NDArray[np.int64]) -> None:
-    """Take some rules out of all rows."""
+def _clear(matrix: Matrix, rows: NDArray[np.int64], rules: NDArray[np.int64]) -> None:
+    """Take some rules out of some rows."""
     row = row_of(rules, matrix.shape[1] * _WORD_BITS)
     columns = np.flatnonzero(row[0])
-    matrix[:, columns] &= ~row[:, columns]
+    matrix[np.ix_(rows, columns)] &= ~row[:, columns]

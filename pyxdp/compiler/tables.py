@@ -91,6 +91,7 @@ class RuleList:
         self.asked = asked if direction is Direction.INGRESS else asked[:, [1, 0, 2, 3]]
         self.restricts = ((self.asked != WHATEVER) << np.arange(Field.FIELDS)).sum(axis=1)
         self.fields = int(np.bitwise_or.reduce(self.restricts))
+        self._identities = [rule.identity for rule in rules]
         self._verdicts = np.array([rule.verdict for rule in rules], np.uint32)
         self._flags = np.array([rule.flags for rule in rules]) | self.restricts * RuleFlag.REMOTE
         self._resumes = np.array([rule.resume for rule in rules], np.uint32)
@@ -102,8 +103,8 @@ class RuleList:
         return words_of(len(self.rules))
 
     def records(self, counters: Mapping[int | None, int]) -> NDArray[np.uint32]:
-        """Return the records of ``pyxdp_rules``, one row a rule."""
-        counter = np.array([counters[rule.identity] for rule in self.rules], np.uint32)
+        """Return the records of ``pyxdp_rules``, one row a rule; ``counters`` has one for ``None``, too."""
+        counter = np.array(list(map(counters.__getitem__, self._identities)), np.uint32)
         columns = {"verdict": self._verdicts, "flags": self._flags, "counter": counter, "resume": self._resumes}
         return np.stack([columns[name] for name in abi.Rule._fields], axis=1).astype(np.uint32)
 

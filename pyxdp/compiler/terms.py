@@ -148,24 +148,27 @@ class Terms:
 
     def numbers(self, rules: Iterable[CompiledRule]) -> NDArray[np.int64]:
         """Return the number of each rule's match, new or not."""
-        known = self._numbers
         matches = [rule.match for rule in rules]
-        for match in matches:
-            if id(match) not in known:
-                self._learn(match)
-        return np.fromiter((known[id(match)] for match in matches), np.int64, len(matches))
+        found = list(map(self._numbers.get, map(id, matches)))
+        if None in found:
+            found = [self._learn(match) for match in matches]
+        return np.array(found, np.int64)
 
-    def sets(self, numbers: NDArray[np.int64]) -> dict[int, AddressSet]:
-        """Return the address sets of some matches by the numbers of their ids, ascending."""
-        used = np.unique(self._sets.lists.take(numbers).values)
-        names = self._names.lists.values[used]
+    def set_numbers(self, matches: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Return the numbers of the sets that some matches name, as they are now, ascending."""
+        return np.unique(self._sets.lists.take(matches).values)
+
+    def sets(self, numbers: NDArray[np.uint32]) -> dict[int, AddressSet]:
+        """Return sets by the numbers of their ids, ascending."""
+        names = self._names.lists.values[numbers]
         order = np.argsort(names, kind="stable")
-        return {
-            name: self._set_objects[one] for name, one in zip(names[order].tolist(), used[order].tolist(), strict=True)
-        }
+        ordered = zip(names[order].tolist(), numbers[order].tolist(), strict=True)
+        return {name: self._set_objects[number] for name, number in ordered}
 
-    def _learn(self, match: Match) -> None:
-        self._numbers[id(match)] = len(self._matches)
+    def _learn(self, match: Match) -> int:
+        number = self._numbers.setdefault(id(match), len(self._matches))
+        if number < len(self._matches):
+            return number
         self._matches.append(match)
         ends = (match.source, match.destination)
         self._asked.append(
@@ -176,6 +179,7 @@ class Terms:
             ]
         )
         self._sets.append([self._set(one) for end in ends for one in (*end.sets, *end.not_sets)])
+        return number
 
     def _set(self, one: AddressSet) -> int:
         """Return the number of a set as it is now: another object of the same id may have other members."""

@@ -200,7 +200,7 @@ def test_limit_of_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_limit_of_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyxdp.compiler.addresses._MAX_CLASSES", 100)
+    monkeypatch.setattr("pyxdp.compiler.addresses.MAX_CLASSES", 100)
     many = tuple(rule(Action.DENY, source=nets(f"10.0.0.{number}/32")) for number in range(40))
     with pytest.raises(CapacityError, match="classes of addresses: 106 needed, at most 100 possible"):
         compile_policy(policy_of([many]))

@@ -29,7 +29,7 @@ test: root setup ## every test but those of test-kernels and test-install; PYXDP
 fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
 	@$(PYTHON) -m tests.fuzz
 
-torture: root setup ## 10,000 policy switches in a flood of frames, none of which may see two policies; TORTURE_SWITCHES
+torture: root setup ## 10,000 policy switches and changes of members in a flood of frames; TORTURE_SWITCHES, TORTURE_CHANGES
 	@$(PYTHON) -m tests.torture
 
 check: setup ## linters, types, import rules, C format

@@ -58,13 +58,34 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 	return true;
 }
 
+/* Where the row of an address class begins in a ruleset of many words, relative to the slot; an index no map has if damaged. */
+static __always_inline __u32 indirect_row(__u32 slot, __u32 entry)
+{
+	__u32 key = slot * pyxdp_half_row_index + entry / 2;
+	const struct pyxdp_row_pair *pair = bpf_map_lookup_elem(&pyxdp_row_index, &key);
+
+	return pair ? pair->row[entry % 2] : OUT_OF_BOUNDS;
+}
+
+static __always_inline bool is_indirect(const struct pyxdp_ruleset *ruleset, enum pyxdp_field field)
+{
+	return ruleset->words > 1 && (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL);
+}
+
 /* A field that restricts nothing is not looked up: its class 0 has a row of ones. */
 static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class)
 {
 	const struct pyxdp_ruleset *ruleset = rows->ruleset;
-	__u64 row = (__u64)(class & PYXDP_LEAF_MASK) * (ruleset->aggregates + ruleset->words);
+	__u32 number = class & PYXDP_LEAF_MASK;
+	__u64 row;
 
-	row += rows->slot * pyxdp_half_rows + ruleset->row_base[field];
+	if (is_indirect(ruleset, field)) {
+		number += ruleset->row_base[field];
+		row = indirect_row(rows->slot, number < OUT_OF_BOUNDS ? number : OUT_OF_BOUNDS);
+	} else {
+		row = ruleset->row_base[field] + (__u64)number * (ruleset->aggregates + ruleset->words);
+	}
+	row += rows->slot * pyxdp_half_rows;
 	rows->start[field] = row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
 }
 

@@ -20,8 +20,9 @@
 const volatile __u32 pyxdp_half_rules = 1;
 const volatile __u32 pyxdp_half_rows = 1;
 const volatile __u32 pyxdp_half_pages = 1;
-const volatile __u32 pyxdp_half_ranges = 1;
-const volatile __u32 pyxdp_half_range_index = 1;
+const volatile __u32 pyxdp_half_pieces = 1;
+const volatile __u32 pyxdp_half_ipv6 = 1;
+const volatile __u32 pyxdp_half_row_index = 1;
 /* Log events that each CPU may emit a second; the rest is counted as PYXDP_LOG_SUPPRESSED. */
 const volatile __u32 pyxdp_log_per_second = 100;
 
@@ -34,9 +35,14 @@ struct {
 	__type(value, struct pyxdp_control);
 } pyxdp_control SEC(".maps");
 
-/* Writer: user space, the spare slot only, as for every map down to pyxdp_range_index. */
+/*
+ * Writer: user space, as for every map down to pyxdp_ipv6: the spare slot, and in the active one what enum pyxdp_entry, enum
+ * pyxdp_ipv6_entry and pyxdp_row_index lead to, before they do. Mapped into memory, which is the only way to write a million entries
+ * fast; arrays that can be are aligned to pages, so no block of 64 bytes lies across two lines of the cache.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2 * PYXDP_RULESETS_PER_SLOT);
 	__type(key, __u32);
 	__type(value, struct pyxdp_ruleset);
@@ -44,6 +50,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
 	__type(value, struct pyxdp_rule);
@@ -51,6 +58,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -58,24 +66,35 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct pyxdp_row_pair);
+} pyxdp_row_index SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PYXDP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct pyxdp_entries);
 } pyxdp_pages SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
-	__type(value, struct pyxdp_range);
-} pyxdp_ranges SEC(".maps");
+	__type(value, struct pyxdp_pieces);
+} pyxdp_pieces SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
-	__type(value, __u64);
-} pyxdp_range_index SEC(".maps");
+	__type(value, struct pyxdp_fan);
+} pyxdp_ipv6 SEC(".maps");
 
 /* Writer: the programs, each CPU its own copy. A miss: the rule is not counted, its verdict stands. */
 struct {

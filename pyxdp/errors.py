@@ -7,11 +7,13 @@
     |-- SelectorSyntaxError       a selector does not parse; knows the position
     |-- UnsupportedPolicyError    valid policy that this version can not enforce; names it
     |-- UnknownEndpointError      no HostEndpoint of that name
+    |-- MembersError              no such network set, or no addresses; nothing was changed
     |-- CaptureError              a file of captured packets that can not be read
     |-- CapacityError             a policy larger than a fixed limit; nothing was touched
     |-- OperatorError             the machine is not ready: interface, bpffs, iptables, privileges
     |   |-- UnknownInterfaceError
     |   |-- BusyError             another pyxdp holds the lock
+    |   |-- StaleError            another pyxdp has changed what a session goes on from
     |   `-- XtablesError          iptables is missing, too old, or refused the rules
     `-- BpfError (also OSError)   the kernel refused a bpf() call; errno is kept
         |-- VerifierError         holds the verifier's log as a list of lines
@@ -129,6 +131,12 @@ class UnknownEndpointError(PyxdpError):
         self.name = name
 
 
+class MembersError(PyxdpError):
+    """Members that can not enter or leave a network set: there is no such set, or they are no addresses."""
+
+    exit_code = 2
+
+
 class CaptureError(PyxdpError):
     """A file of captured packets that can not be read."""
 
@@ -161,6 +169,13 @@ class UnknownInterfaceError(OperatorError):
 
 class BusyError(OperatorError):
     """Another process is changing the same dataplane."""
+
+
+class StaleError(OperatorError):
+    """Another process has changed the dataplane since this session did."""
+
+    def __init__(self) -> None:
+        super().__init__("another pyxdp has changed the dataplane meanwhile", hint="apply again")
 
 
 class XtablesError(OperatorError):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyxdp.manifest import Manifest
     from pyxdp.model import Resources
     from pyxdp.net import Interface, Packet
-    from pyxdp.planner import Plan
+    from pyxdp.planner import Plan, State, Target
     from pyxdp.resolver import EffectivePolicy
 
 
@@ -244,12 +244,13 @@ def test(
 test.__test__ = False  # type: ignore[attr-defined]  # pytest looks for names that begin so
 
 
-def apply(
+def apply(  # noqa: PLR0913 - settings, each by its name
     effective: EffectivePolicy,
     *,
     dataplane: Dataplane | None = None,
     dry_run: bool = False,
     allow_empty: bool = False,
+    on_plan: Callable[[State, Target], None] = lambda *_: None,
     on_progress: Callable[[Step], None] = lambda _: None,
 ) -> Report:
     """Make the kernel enforce a policy: on all its endpoints at once, or not at all. Needs root and Linux 5.9.
@@ -261,6 +262,7 @@ def apply(
         dataplane: which bpffs, iptables variant and lock; by default those of the machine.
         dry_run: only plan and check.
         allow_empty: a policy that governs no interface ends all enforcement; it is refused unless this is set.
+        on_plan: called when it is known what will be done, with what there is and what will be, and the lock held.
         on_progress: called before and during each operation, with the lock held.
 
     Raises:
@@ -268,9 +270,8 @@ def apply(
         OperatorError: no interface is governed, or the machine is not ready.
         BpfError: the kernel refused an operation.
     """
-    if not effective.endpoints and not allow_empty:
-        raise _nothing_governed(effective)
-    return _chosen(dataplane).apply(effective, dry_run=dry_run, on_progress=on_progress)
+    check_governs(effective, allow_empty=allow_empty)
+    return _chosen(dataplane).apply(effective, dry_run=dry_run, on_plan=on_plan, on_progress=on_progress)
 
 
 def status(dataplane: Dataplane | None = None) -> Status:
@@ -316,7 +317,14 @@ def _interfaces(given: Sequence[Interface] | None) -> Sequence[Interface]:
     return netlink.interfaces()
 
 
-def _nothing_governed(effective: EffectivePolicy) -> OperatorError:
+def check_governs(effective: EffectivePolicy, *, allow_empty: bool) -> None:
+    """Make sure that a policy governs an interface, unless it may govern none.
+
+    Raises:
+        OperatorError: it governs none; says why.
+    """
+    if effective.endpoints or allow_empty:
+        return
     if effective.resolutions:
         reasons = "; ".join(f"{it.name}: {it.detail}" for it in effective.resolutions)
         message = f"no HostEndpoint of node {effective.node} governs an interface of this machine ({reasons})"
@@ -324,4 +332,4 @@ def _nothing_governed(effective: EffectivePolicy) -> OperatorError:
     else:
         message = f"no HostEndpoint is for node {effective.node}"
         hint = "name the node as spec.node of its HostEndpoint does, with --node"
-    return OperatorError(message, hint=f"{hint}; to end all enforcement: pyxdp delete")
+    raise OperatorError(message, hint=f"{hint}; to end all enforcement: pyxdp delete")

@@ -18,19 +18,25 @@
  *         LOCAL    the host's address
  *         SERVICE  protocol with destination port, or with ICMP type and code (enum pyxdp_service)
  *         SPORT    the source port
- *     IPv4 addresses, services and source ports walk 256-way pages (pyxdp_pages); IPv6 addresses search sorted ranges
- *     (pyxdp_ranges). Classes of addresses are numbered in one space for both families.
+ *     IPv4 addresses, services and source ports walk 256-way pages (pyxdp_pages), the last byte of an address also short
+ *     lists (pyxdp_pieces); IPv6 addresses walk a tree of blocks (pyxdp_ipv6). Classes of addresses are numbered in one
+ *     space for both families.
  *  3. Class k of field f has a row of bits over the rules of the ruleset: bit n is set when rule n accepts that class.
  *     The rows are ANDed; the lowest set bit is the first rule that matches. With more than 64 rules a row begins with
- *     aggregate words, whose bit w is set when word w of the row is not zero.
+ *     aggregate words, whose bit w is set when word w of the row is not zero. What the rows of some fields have in common
+ *     already may decide: the rule of its lowest bit is the first one that matches if it asks nothing of the other fields.
  *  4. pyxdp_rules gives that rule's verdict and identity. CONTINUE goes on with the rule number in resume.
  *
  * ---- Slots ---------------------------------------------------------------------------------------------------------
  *
- *  pyxdp_slots, pyxdp_rulesets, pyxdp_rules, pyxdp_rows, pyxdp_pages, pyxdp_ranges and pyxdp_range_index are arrays of
- *  two equal halves. Indexes stored in these maps are relative to the half; the program adds slot * (max_entries / 2).
- *  The spare half is filled and then made active by one aligned 32-bit store into pyxdp_control. A packet reads the
- *  active slot once per program run.
+ *  pyxdp_slots, pyxdp_rulesets, pyxdp_rules, pyxdp_rows, pyxdp_row_index, pyxdp_pages, pyxdp_pieces and pyxdp_ipv6 are
+ *  arrays of two equal halves. Indexes stored in these maps are relative to the half; the program adds
+ *  slot * (max_entries / 2). The spare half is filled and then made active by one aligned 32-bit store into pyxdp_control.
+ *  A packet reads the active slot once per program run.
+ *
+ *  The addresses of a set may also change in the active half: new rows, lists, pages and blocks are written behind those in
+ *  use, then one aligned 32-bit store for each entry that leads there instead. What an entry led to before stays as it is
+ *  until no packet can be reading it any more.
  */
 #ifndef PYXDP_ABI_H
 #define PYXDP_ABI_H
@@ -45,10 +51,14 @@ enum pyxdp_limit {
 	PYXDP_RULESETS_PER_ENDPOINT = 8,
 	PYXDP_RULESETS_PER_SLOT = 2048, /* PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT */
 	PYXDP_WORD_BITS = 64,
-	PYXDP_MAX_WORDS = 256,
-	PYXDP_MAX_RULES = 16384,  /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
-	PYXDP_MAX_CONTINUES = 32, /* Log rules and Pass jumps that one packet may meet in a ruleset */
+	PYXDP_MAX_WORDS = 512,
+	PYXDP_MAX_RULES = 32768,     /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
+	PYXDP_MAX_CONTINUES = 32,    /* Log rules and Pass jumps that one packet may meet in a ruleset */
+	PYXDP_MAX_CLASSES = 1 << 24, /* of a field */
 	PYXDP_PAGE_ENTRIES = 256,
+	PYXDP_PIECES_PER_UNIT = 4,
+	PYXDP_BLOCK_ENTRIES = 16, /* of a fan's block */
+	PYXDP_BLOCK_CUTS = 4,
 	PYXDP_NAME_LEN = 256, /* a Kubernetes name (253), NUL-terminated */
 	PYXDP_IFNAME_LEN = 16,
 	PYXDP_DIGEST_LEN = 32,
@@ -102,11 +112,10 @@ enum pyxdp_sport_class {
 };
 
 /*
- * Pages with a fixed place in every slot. A page is PYXDP_PAGE_ENTRIES consecutive entries of pyxdp_pages. An entry
- * with PYXDP_LEAF set holds a class in its lower 31 bits; without it, the number of the page for the next byte.
- *   IPv4    entry [PYXDP_PAGE_IPV4 * 256 + first 16 address bits], then third byte, then fourth byte
- *   service entry [PYXDP_PAGE_SERVICE * 256 + service * 256 + key bits 15..8], then key bits 7..0
- *   sport   entry [PYXDP_PAGE_SPORT * 256 + port bits 15..8], then port bits 7..0
+ * Pages with a fixed place in every slot. An entry of a page (struct pyxdp_entries) is what enum pyxdp_entry says.
+ *   IPv4    page PYXDP_PAGE_IPV4 + first byte, entry second byte; then third byte; then fourth byte
+ *   service page PYXDP_PAGE_SERVICE + service, entry key bits 15..8; then key bits 7..0
+ *   sport   page PYXDP_PAGE_SPORT, entry port bits 15..8; then port bits 7..0
  */
 enum pyxdp_page {
 	PYXDP_PAGE_IPV4 = 0,
@@ -115,23 +124,50 @@ enum pyxdp_page {
 	PYXDP_PAGE_FIRST_FREE = 265,
 };
 
+/*
+ * Bit 31: a class in the lower bits. Without it, bits 30..28 are k.
+ *   k == 0  the lower bits are the number of the page for the next byte.
+ *   k >= 1  the last byte of an IPv4 address is in a list of pieces, which is 1 << (k - 1) units of pyxdp_pieces long, at most 8,
+ *           and begins with the unit whose number is in the lower bits. Only where the third byte leads; what would be longer
+ *           is a page.
+ */
 enum pyxdp_entry {
 	PYXDP_LEAF = 0x80000000,
 	PYXDP_LEAF_MASK = 0x7fffffff,
+	PYXDP_ENTRY_PIECES_SHIFT = 28,
+	PYXDP_ENTRY_PIECES_MAX = 4, /* the largest k */
+	PYXDP_ENTRY_NUMBER_MASK = 0x0fffffff,
+};
+
+/* A piece of a list: the first value of the last byte that it stands for, and the class of the values up to the next piece. */
+enum pyxdp_piece {
+	PYXDP_PIECE_FIRST_SHIFT = 24,
+	PYXDP_PIECE_CLASS_MASK = 0x00ffffff,
 };
 
 /*
- * pyxdp_range_index: 64-bit entries that say where to search the main list of pyxdp_ranges for the upper half of an IPv6
- * address. Bucket 0 is for keys below origin, bucket 1 + b for keys from origin + (b << shift) on, the last one for all behind.
- *   [PYXDP_INDEX_ORIGIN]      origin
- *   [PYXDP_INDEX_SHAPE]       shift in the lower half, number of the last bucket in the upper half
- *   [PYXDP_INDEX_BUCKETS + b] first range in the lower half, number of ranges in the upper half; number 0: the lower half is
- *                             the class of every key in the bucket
+ * IPv6 addresses walk a tree of 64-byte blocks (pyxdp_ipv6), first with the upper 64 bits as the key, then, where prefixes longer
+ * than /64 are, with the lower ones. An entry is
+ *   bit 31      a class in the lower bits: the walk is over. Without it:
+ *   bit 30      from here on, the key is the lower 64 bits, from the first on
+ *   bit 29      a fan, see below
+ *   bits 28..24 k: the next k bits of the key are a number n
+ *   bits 23..0  number of a block
+ * Without bit 29, the next entry is in the cuts (struct pyxdp_cuts) that are n blocks behind that one. With it, k >= 4: it is number n of
+ * the entries that begin in that block (struct pyxdp_fan). The walk begins as if with an entry without flags, k == 1, block 0; so does
+ * each tree of lower halves: cuts are never of more than 2^63 keys. How many bits of the key are used up is known from the way: none
+ * at first and behind bit 30, k more behind a fan, what the cuts say behind cuts.
+ *
+ * Every entry of a fan and every value of cuts stands for a range of addresses whose answer one 32-bit store changes.
  */
-enum pyxdp_index {
-	PYXDP_INDEX_ORIGIN = 0,
-	PYXDP_INDEX_SHAPE = 1,
-	PYXDP_INDEX_BUCKETS = 2,
+enum pyxdp_ipv6_entry {
+	PYXDP_IPV6_LOWER = 0x40000000,
+	PYXDP_IPV6_FAN = 0x20000000,
+	PYXDP_IPV6_BITS_SHIFT = 24,
+	PYXDP_IPV6_BITS_MASK = 0x1f,
+	PYXDP_IPV6_FAN_BITS_MIN = 4,
+	PYXDP_IPV6_BLOCK_MASK = 0x00ffffff,
+	PYXDP_IPV6_STEPS = 48, /* blocks that a walk may visit; longer ones have no class */
 };
 
 /* What a rule does with a packet that matches it. */
@@ -146,6 +182,11 @@ enum pyxdp_verdict {
 enum pyxdp_rule_flag {
 	PYXDP_RULE_PORTS = 1, /* depends on ports or ICMP type: can not deny a fragment that has none */
 	PYXDP_RULE_LOG = 2,   /* emits an event */
+	/* which fields it restricts: without the flag, the rule accepts every class of the field (bit 2 + enum pyxdp_field) */
+	PYXDP_RULE_REMOTE = 4,
+	PYXDP_RULE_LOCAL = 8,
+	PYXDP_RULE_SERVICE = 16,
+	PYXDP_RULE_SPORT = 32,
 };
 
 enum pyxdp_ruleset_flag {
@@ -201,8 +242,13 @@ struct pyxdp_ruleset {
 	__u32 aggregates; /* aggregate words in front of a row: 0 when words == 1, else (words + 63) / 64 */
 	__u32 rule_base;  /* first entry in pyxdp_rules */
 	__u16 fields; /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
-	__u16 flags;                  /* enum pyxdp_ruleset_flag */
-	__u32 row_base[PYXDP_FIELDS]; /* row of class 0 in pyxdp_rows; class k: k * (aggregates + words) further */
+	__u16 flags; /* enum pyxdp_ruleset_flag */
+	/*
+	 * words == 1: the row of class 0 in pyxdp_rows, that of class k is k further. Otherwise the same for SERVICE and SPORT, with
+	 * k * (aggregates + words); for REMOTE and LOCAL, whose classes are many and whose rows are few, the entry of class 0 in
+	 * pyxdp_row_index.
+	 */
+	__u32 row_base[PYXDP_FIELDS];
 };
 
 /* pyxdp_rules[rule_base + n]. */
@@ -213,16 +259,36 @@ struct pyxdp_rule {
 	__u32 resume;  /* with PYXDP_VERDICT_CONTINUE: the next rule to look at */
 };
 
+/* pyxdp_row_index: where in pyxdp_rows the row of a class begins, its first word's number. Entry n is row[n % 2] of pair n / 2. */
+struct pyxdp_row_pair {
+	__u32 row[2];
+};
+
+/* pyxdp_pages[page]. */
+struct pyxdp_entries {
+	__u32 entry[PYXDP_PAGE_ENTRIES];
+};
+
+/* pyxdp_pieces[unit]: pieces in ascending order, see enum pyxdp_piece. The first of a list begins at 0; its end repeats the last one. */
+struct pyxdp_pieces {
+	__u32 piece[PYXDP_PIECES_PER_UNIT];
+};
+
+/* pyxdp_ipv6[block], part of a fan, see enum pyxdp_ipv6_entry. */
+struct pyxdp_fan {
+	__u32 entry[PYXDP_BLOCK_ENTRIES];
+};
+
 /*
- * pyxdp_ranges: disjoint ranges of 64-bit keys, sorted by start; a range ends where the next begins. The main list
- * covers the upper 64 bits of IPv6 addresses. length == 0: value is a class. Otherwise the lower 64 bits are looked up in the length ranges
- * from entry value on. Its ranges are found by bucket, see
- * enum pyxdp_index.
+ * pyxdp_ipv6[block]: a range of keys, cut where the key reaches start. value[n] is the entry for keys that have reached n of the starts.
+ * Places that are not used repeat the last start and value; without any cut, all starts are the first key.
  */
-struct pyxdp_range {
-	__u64 start;
-	__u32 value;
-	__u32 length;
+struct pyxdp_cuts {
+	__u64 start[PYXDP_BLOCK_CUTS]; /* ascending */
+	__u32 value[PYXDP_BLOCK_CUTS + 1];
+	__u8 used[PYXDP_BLOCK_CUTS +
+		  1]; /* bits of the key that are used up behind each value, where it takes more of them */
+	__u8 pad[7];
 };
 
 struct pyxdp_counter {
@@ -273,7 +339,11 @@ _Static_assert(sizeof(struct pyxdp_control) == 8, "layout");
 _Static_assert(sizeof(struct pyxdp_slot) == 48, "layout");
 _Static_assert(sizeof(struct pyxdp_ruleset) == 32, "layout");
 _Static_assert(sizeof(struct pyxdp_rule) == 16, "layout");
-_Static_assert(sizeof(struct pyxdp_range) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_row_pair) == 8, "layout");
+_Static_assert(sizeof(struct pyxdp_entries) == 1024, "layout");
+_Static_assert(sizeof(struct pyxdp_pieces) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_fan) == 64, "layout");
+_Static_assert(sizeof(struct pyxdp_cuts) == 64, "layout");
 _Static_assert(sizeof(struct pyxdp_counter) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_name) == 376, "layout");
 _Static_assert(sizeof(struct pyxdp_endpoint) == 280, "layout");

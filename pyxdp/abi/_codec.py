@@ -45,6 +45,13 @@ def _writer(name: str, member: FFI.CType) -> Callable[[Any], Any] | None:
     return partial(_text if member.item.cname == "char" else _exactly, name, member.length)
 
 
+def _padding(name: str, member: FFI.CType) -> Any:
+    """Return the initializer of a member that is nothing but padding, ``None`` of any other."""
+    if name != PADDING:
+        return None
+    return () if member.kind == "array" else 0
+
+
 def _read_text(value: Any) -> str:
     return bytes(ffi.buffer(value)).partition(b"\0")[0].decode()
 
@@ -60,13 +67,16 @@ def _reader(member: FFI.CType) -> Callable[[Any], Any]:
 @cache
 def _arrangement(name: str) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
     """Return what turns a value into the initializers of all members; ``None`` when the value is that already."""
-    members = [(field, _writer(field, info.type)) for field, info in _layout(name).fields]
-    if all(writer is None and field != PADDING for field, writer in members):
+    members = [(_writer(field, info.type), _padding(field, info.type)) for field, info in _layout(name).fields]
+    if all(writer is None and padding is None for writer, padding in members):
         return None
 
     def arrange(value: Sequence[Any]) -> Sequence[Any]:
         given = iter(value)
-        return [0 if field == PADDING else writer(next(given)) if writer else next(given) for field, writer in members]
+        return [
+            (writer(next(given)) if writer else next(given)) if padding is None else padding
+            for writer, padding in members
+        ]
 
     return arrange
 

@@ -25,6 +25,9 @@ class Direction(IntEnum):
 class Entry(IntEnum):
     LEAF = 2147483648
     LEAF_MASK = 2147483647
+    PIECES_SHIFT = 28
+    PIECES_MAX = 4
+    NUMBER_MASK = 268435455
 
 class Field(IntEnum):
     REMOTE = 0
@@ -33,10 +36,14 @@ class Field(IntEnum):
     SPORT = 3
     FIELDS = 4
 
-class Index(IntEnum):
-    ORIGIN = 0
-    SHAPE = 1
-    BUCKETS = 2
+class Ipv6Entry(IntEnum):
+    LOWER = 1073741824
+    FAN = 536870912
+    BITS_SHIFT = 24
+    BITS_MASK = 31
+    FAN_BITS_MIN = 4
+    BLOCK_MASK = 16777215
+    STEPS = 48
 
 class Limit(IntEnum):
     SLOTS = 2
@@ -44,10 +51,14 @@ class Limit(IntEnum):
     RULESETS_PER_ENDPOINT = 8
     RULESETS_PER_SLOT = 2048
     WORD_BITS = 64
-    MAX_WORDS = 256
-    MAX_RULES = 16384
+    MAX_WORDS = 512
+    MAX_RULES = 32768
     MAX_CONTINUES = 32
+    MAX_CLASSES = 16777216
     PAGE_ENTRIES = 256
+    PIECES_PER_UNIT = 4
+    BLOCK_ENTRIES = 16
+    BLOCK_CUTS = 4
     NAME_LEN = 256
     IFNAME_LEN = 16
     DIGEST_LEN = 32
@@ -58,6 +69,10 @@ class Page(IntEnum):
     SERVICE = 256
     SPORT = 264
     FIRST_FREE = 265
+
+class Piece(IntEnum):
+    FIRST_SHIFT = 24
+    CLASS_MASK = 16777215
 
 class Reason(IntEnum):
     PASS_NO_MATCH = 0
@@ -85,6 +100,10 @@ class Reason(IntEnum):
 class RuleFlag(IntEnum):
     PORTS = 1
     LOG = 2
+    REMOTE = 4
+    LOCAL = 8
+    SERVICE = 16
+    SPORT = 32
 
 class RulesetFlag(IntEnum):
     EARLY = 1
@@ -121,11 +140,19 @@ class Counter(NamedTuple):
     packets: int
     bytes: int
 
+class Cuts(NamedTuple):
+    start: tuple[int, ...]
+    value: tuple[int, ...]
+    used: bytes
+
 class Endpoint(NamedTuple):
     ifindex: int
     native_errno: int
     interface: str
     name: str
+
+class Entries(NamedTuple):
+    entry: tuple[int, ...]
 
 class Event(NamedTuple):
     time_ns: int
@@ -141,6 +168,9 @@ class Event(NamedTuple):
     direction: int
     fragment: int
 
+class Fan(NamedTuple):
+    entry: tuple[int, ...]
+
 class Name(NamedTuple):
     tier: str
     policy: str
@@ -150,10 +180,11 @@ class Name(NamedTuple):
     direction: int
     identity: int
 
-class Range(NamedTuple):
-    start: int
-    value: int
-    length: int
+class Pieces(NamedTuple):
+    piece: tuple[int, ...]
+
+class RowPair(NamedTuple):
+    row: tuple[int, ...]
 
 class Rule(NamedTuple):
     verdict: int

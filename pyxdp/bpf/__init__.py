@@ -12,6 +12,7 @@ from pyxdp.bpf._features import Features, NotSupported, Support, Supported, Unkn
 from pyxdp.bpf._frame import PreparedFrame
 from pyxdp.bpf._link import Link, LinkInfo
 from pyxdp.bpf._map import Map, MapInfo
+from pyxdp.bpf._memory import Memory
 from pyxdp.bpf._object import Object, ObjectMap, ObjectProgram, ReadOnlyData
 from pyxdp.bpf._pin import replace_pin, unpin
 from pyxdp.bpf._program import Program, ProgramInfo, TestRun
@@ -43,6 +44,7 @@ __all__ = [
     "MapIncompatibleError",
     "MapInfo",
     "MapType",
+    "Memory",
     "NotSupported",
     "NotSupportedError",
     "Object",

@@ -6,12 +6,14 @@ import errno
 from array import array
 from typing import TYPE_CHECKING, Protocol
 
+from pyxdp.bpf._memory import Memory
 from pyxdp.bpf._raw import Handle, check, errno_of, ffi, lib, map_error, num_possible_cpus
+from pyxdp.bpf._types import MapFlag, MapType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyxdp.bpf._types import Buffer
+    from pyxdp.bpf._types import Contiguous
 
 ENOTSUPP = 524  # the kernel's own; it leaks out of batch operations
 CHUNK = 1 << 16  # elements in one system call: bounds the memory for keys
@@ -21,6 +23,8 @@ class ArrayInfo(Protocol):
     """What arrays need to know about themselves."""
 
     @property
+    def type(self) -> MapType | int: ...
+    @property
     def id(self) -> int: ...
     @property
     def name(self) -> str: ...
@@ -28,6 +32,8 @@ class ArrayInfo(Protocol):
     def value_size(self) -> int: ...
     @property
     def max_entries(self) -> int: ...
+    @property
+    def flags(self) -> int: ...
 
 
 class ArrayOperations(Handle):
@@ -45,8 +51,33 @@ class ArrayOperations(Handle):
         """See :class:`pyxdp.bpf.Map`."""
         raise NotImplementedError
 
+    @property
+    def mappable(self) -> bool:
+        """Whether the map is an array with ``BPF_F_MMAPABLE``."""
+        return self.info.type == MapType.ARRAY and bool(self.info.flags & MapFlag.MMAPABLE)
+
+    def mapped(self, start: int = 0, count: int | None = None, *, writable: bool = False) -> Memory:
+        """Map consecutive elements into this process, to read and write them in place; Linux 5.5.
+
+        Args:
+            start: the first element.
+            count: how many; by default up to the end of the map.
+            writable: whether they may be written.
+
+        Raises:
+            IndexError: the range is not inside the map.
+            BpfError: the map is not mappable.
+        """
+        count = self._inside(start, count)
+        size = self.info.value_size
+        stride = (size + 7) // 8 * 8  # elements of an array begin at multiples of 8
+        region = range(start * stride, (start + count - 1) * stride + size) if count else range(0)
+        return Memory(self.fileno(), self._title, stride, region, writable=writable)
+
     def read(self, start: int = 0, count: int | None = None) -> bytes:
-        """Return consecutive elements, by batches (arrays: Linux 5.6, per-CPU arrays: 5.13), or one by one before.
+        """Return consecutive elements: from memory where the map is mappable, or by batches, or one by one.
+
+        Batches of arrays are from Linux 5.6, of per-CPU arrays from 5.13.
 
         Args:
             start: the first element.
@@ -55,9 +86,11 @@ class ArrayOperations(Handle):
         Raises:
             IndexError: the range is not inside the map.
         """
-        count = self.info.max_entries - start if count is None else count
-        self._expect_inside(start, count)
+        count = self._inside(start, count)
         size = self.element_size
+        if self._by_memory:
+            with self.mapped(start, count) as memory:
+                return bytes(memory.view)
         values = bytearray(count * size)
         for first, length in _chunks(start, count):
             target = ffi.from_buffer(values) + (first - start) * size
@@ -67,20 +100,28 @@ class ArrayOperations(Handle):
                     check(lib.bpf_map_lookup_elem(self.fileno(), key, target + i * size), f"can not read {self._title}")
         return bytes(values)
 
-    def write(self, start: int, values: Buffer) -> None:
-        """Replace consecutive elements, by batches where the kernel has them.
+    def write(self, start: int, values: Contiguous) -> None:
+        """Replace consecutive elements: in memory where the map is mappable, or by batches, or one by one.
 
-        A program that runs meanwhile may see some elements new and some old.
+        A program that runs meanwhile may see some elements new and some old, and parts of an element.
+
+        Args:
+            start: the first element.
+            values: contiguous bytes, or anything that offers such a buffer.
 
         Raises:
             IndexError: the range is not inside the map.
             ValueError: ``values`` are no whole number of elements.
         """
         size = self.element_size
-        self._expect(len(values) % size, 0, "bytes after the last whole value")
-        count = len(values) // size
-        self._expect_inside(start, count)
-        source = ffi.from_buffer(values)
+        data = memoryview(values).cast("B")
+        self._expect(len(data) % size, 0, "bytes after the last whole value")
+        count = self._inside(start, len(data) // size)
+        if self._by_memory:
+            with self.mapped(start, count, writable=True) as memory:
+                memory.view[:] = data
+            return
+        source = ffi.from_buffer(data)
         for first, length in _chunks(start, count):
             keys = array("I", range(first, first + length))
             at = source + (first - start) * size
@@ -108,11 +149,9 @@ class ArrayOperations(Handle):
         return list(zip(*[list(map(sum, zip(*column, strict=True))) for column in columns], strict=True))
 
     def store_u32(self, offset: int, value: int, *, index: int = 0) -> None:
-        """Store four bytes into an array with ``BPF_F_MMAPABLE`` so that every program sees the old or the new number.
+        """Store four bytes into a mappable array so that every program sees the old or the new number; Linux 5.5.
 
-        It is one aligned, sequentially consistent store into the memory of the map: what was written to any map before
-        is visible to a program that reads the new number. (``bpf_map_update_elem`` copies without such a promise.)
-        Linux 5.5.
+        See :meth:`pyxdp.bpf.Memory.store_u32`, which is for many.
 
         Args:
             offset: in bytes from the start of the element; a multiple of 4.
@@ -123,13 +162,13 @@ class ArrayOperations(Handle):
             IndexError: there is no such element, or the offset is not aligned or not inside it.
             BpfError: the map is not mappable.
         """
-        self._expect_inside(index, 1)
-        if offset % 4 or not 0 <= offset <= self.info.value_size - 4:
-            size = self.info.value_size
-            raise IndexError(f"{self._title}: offset {offset} is not aligned, or not inside an element of {size} bytes")
-        stride = (self.info.value_size + 7) // 8 * 8  # elements of an array begin at multiples of 8
-        result = lib.shim_array_store_u32(self.fileno(), stride * self.info.max_entries, stride * index + offset, value)
-        check(result, f"can not map {self._title} into memory")
+        with self.mapped(index, 1, writable=True) as memory:
+            memory.store_u32(offset, value)
+
+    @property
+    def _by_memory(self) -> bool:
+        """Elements of another size do not lie side by side."""
+        return self.mappable and self.info.value_size % 8 == 0
 
     @property
     def _title(self) -> str:
@@ -139,10 +178,13 @@ class ArrayOperations(Handle):
         if given != wanted:
             raise ValueError(f"{self._title}: {given} bytes of {what}, not {wanted}")
 
-    def _expect_inside(self, start: int, count: int) -> None:
-        if min(start, count) < 0 or start + count > self.info.max_entries:
-            size = self.info.max_entries
+    def _inside(self, start: int, count: int | None) -> int:
+        """Return how many elements are meant."""
+        size = self.info.max_entries
+        count = size - start if count is None else count
+        if min(start, count) < 0 or start + count > size:
             raise IndexError(f"{self._title}: {count} elements from {start} on are not inside its {size}")
+        return count
 
     def _lookup_batch(self, start: int, count: int, values: object) -> bool:
         """Return False where the kernel has no batches."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sys
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxdp.bpf._array import ArrayOperations
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pyxdp.bpf._raw import Handle
     from pyxdp.bpf._types import Buffer
 
     Key = Buffer | int
@@ -108,6 +111,12 @@ class Map(ArrayOperations):
             flags=raw.map_flags,
         )
 
+    @property
+    def memory(self) -> int:
+        """Bytes of kernel memory that the map takes, as the kernel reckons; before Linux 6.4 those of its elements."""
+        told = Path(f"/proc/self/fdinfo/{self.fileno()}").read_text()
+        return int(dict(line.split(":", 1) for line in told.splitlines())["memlock"])
+
     def get(self, key: Key) -> bytes | None:
         """Return the value of a key, or ``None``; of a per-CPU map all CPUs' values, each padded to 8 bytes."""
         value = bytearray(self.element_size)
@@ -127,6 +136,14 @@ class Map(ArrayOperations):
         self._expect(len(value), self.element_size, "value")
         result = lib.bpf_map_update_elem(self.fileno(), self._key(key), ffi.from_buffer(value), mode)
         check(result, f"can not write to {self._title}", map_error)
+
+    def put(self, key: Key, handle: Handle) -> None:
+        """Make a program, or a map, the value of a key: for program arrays, and for maps of maps.
+
+        Raises:
+            BpfError: it is of the wrong kind for this map.
+        """
+        self.update(key, handle.fileno().to_bytes(4, sys.byteorder))
 
     def delete(self, key: Key) -> bool:
         """Remove a key; return whether it was there. Elements of arrays can not be removed."""

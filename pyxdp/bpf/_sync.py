@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from pyxdp.bpf._map import Map
 from pyxdp.bpf._types import MapType
 
@@ -28,4 +26,4 @@ def grace_period() -> None:
             MapType.ARRAY_OF_MAPS, key_size=4, value_size=4, max_entries=1, name="pyxdp_grace", inner=inner
         ) as outer,
     ):
-        outer.update(0, inner.fileno().to_bytes(4, sys.byteorder))
+        outer.put(0, inner)

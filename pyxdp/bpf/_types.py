@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as AnyBuffer
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+#: What offers contiguous memory, such as an array of numpy; its ``len`` may count something else than bytes.
+Contiguous: TypeAlias = "AnyBuffer"
 Mode: TypeAlias = Literal["native", "generic"]
 
 

@@ -222,15 +222,50 @@ static int shim_map_create(__u32 type, __u32 key_size, __u32 value_size, __u32 m
 	return shim_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
 }
 
-/* One aligned store that a program sees whole, through a mapping of an array with BPF_F_MMAPABLE. */
-static int shim_array_store_u32(int fd, size_t length, size_t offset, __u32 value)
+/* Part of an array with BPF_F_MMAPABLE; both numbers are multiples of the page size. NULL with errno set on failure. */
+static void *shim_map_memory(int fd, size_t offset, size_t length, bool writable)
 {
-	char *base = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *memory = mmap(NULL, length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, (off_t)offset);
 
-	if (base == MAP_FAILED)
-		return -errno;
-	__atomic_store_n((__u32 *)(base + offset), value, __ATOMIC_SEQ_CST);
-	munmap(base, length);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void shim_unmap_memory(void *memory, size_t length)
+{
+	munmap(memory, length);
+}
+
+/* One aligned store that a program sees whole, into a mapping of an array with BPF_F_MMAPABLE. */
+static void shim_store_u32(void *at, __u32 value)
+{
+	__atomic_store_n((__u32 *)at, value, __ATOMIC_SEQ_CST);
+}
+
+static void shim_store_u64(void *at, __u64 value)
+{
+	__atomic_store_n((__u64 *)at, value, __ATOMIC_SEQ_CST);
+}
+
+/* Many of them, in order, width bytes each; or none if one is not aligned or not inside. */
+static int shim_scatter(void *memory, size_t length, const __u64 *offsets, const void *values, size_t count,
+			size_t width)
+{
+	const __u32 *narrow = values;
+	const __u64 *wide = values;
+	char *base = memory;
+	size_t i;
+
+	if (length < width && count)
+		return -EINVAL;
+	for (i = 0; i < count; i++)
+		if (offsets[i] % width || offsets[i] > length - width)
+			return -EINVAL;
+	for (i = 0; i < count; i++) {
+		if (width == sizeof(__u32))
+			shim_store_u32(base + offsets[i], narrow[i]);
+		else
+			shim_store_u64(base + offsets[i], wide[i]);
+	}
 	return 0;
 }
 

@@ -14,13 +14,13 @@ from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.execution import Watch
 from pyxdp.cli.findings import notices_of, resolution_json, tell, tell_briefly
 from pyxdp.cli.output import plural
-from pyxdp.compiler import compile_rulesets
 from pyxdp.lint import lint
 
 if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
     from pyxdp.dataplane import Attachment, Report
     from pyxdp.manifest import Manifest
+    from pyxdp.planner import State, Target
     from pyxdp.resolver import EffectivePolicy
 
 #: Of lint, which is not to delay the policy.
@@ -44,39 +44,41 @@ def command(settings: Settings, node: str | None, *, dry_run: bool, allow_empty:
     """
     begin = time.monotonic()
     manifest = settings.load()
-    policy = pyxdp.resolve(manifest.resources, node=node)
-    findings = lint(manifest.resources, effort=_EFFORT)
-    tell(settings.output, manifest, policy, findings)
-    tell_briefly(settings.output, findings)
-    applying = _Applying(settings, policy, dry_run=dry_run)
-    with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch:
-        report = pyxdp.apply(
-            policy,
-            dataplane=applying.dataplane,
-            dry_run=dry_run,
-            allow_empty=allow_empty,
-            on_progress=watch.on_progress,
-        )
-        watch.done()
-        if dry_run:
-            applying.tell_changes()
-        applying.tell_result(manifest, report, time.monotonic() - begin)
+    with pyxdp.Enforcer(settings.dataplane(), node=node) as enforcer:
+        policy = enforcer.resolve(manifest.resources)
+        findings = lint(manifest.resources, effort=_EFFORT)
+        tell(settings.output, manifest, policy, findings)
+        tell_briefly(settings.output, findings)
+        applying = _Applying(settings, policy, dry_run=dry_run)
+        with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch:
+            report = enforcer.apply(
+                manifest.resources,
+                dry_run=dry_run,
+                allow_empty=allow_empty,
+                on_plan=applying.compare,
+                on_progress=watch.on_progress,
+            )
+            watch.done()
+            if dry_run:
+                applying.tell_changes()
+            applying.tell_result(manifest, report, time.monotonic() - begin)
 
 
 class _Applying:
     """One run of the command."""
 
     def __init__(self, settings: Settings, policy: EffectivePolicy, *, dry_run: bool) -> None:
-        self.dataplane = settings.dataplane()
         self._output = settings.output
         self._policy = policy
         self._dry_run = dry_run
         self._changes = Changes()
 
+    def compare(self, state: State, target: Target) -> None:
+        """Find out what changes."""
+        self._changes = changes_between(state, self._policy, target.names.values())
+
     def tell_changes(self) -> None:
-        """Compare with what is in force now; during an apply with the lock held and nothing changed yet."""
-        names = compile_rulesets(self._policy).identities.values()
-        self._changes = changes_between(self.dataplane.read(), self._policy, names)
+        """Say what changes."""
         for line in self._changes.lines():
             self._output.line(click.style(line, fg=_COLOURS[line[0]]))
         for name, (_, new) in self._changes.interfaces.items():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pyxdp
-from pyxdp.abi import Direction, Field, Limit, Ruleset, Verdict, decode_array
+from pyxdp.abi import Direction, Limit, Ruleset, Verdict, decode_array
 from pyxdp.cli.commands import MANIFESTS, node_option
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.findings import notices_of, tell
 from pyxdp.cli.progress import Bar
-from pyxdp.compiler import compile_rulesets
+from pyxdp.compiler import Compilation
 from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
     from pyxdp.compiler import CompiledRule, MapImage, Rulesets
-
-_FIELDS: Final = [field for field in Field if field != Field.FIELDS]
 
 
 @make_command(*MANIFESTS, node_option, name="compile")
@@ -35,10 +32,11 @@ def command(settings: Settings, node: str | None) -> None:
     manifest = settings.load()
     policy = pyxdp.resolve(manifest.resources, node=node)
     with Bar("compiling"):
-        rulesets, image = compile_rulesets(policy), pyxdp.compile(policy)
+        compilation = Compilation()
+        image = compilation.update(policy)
     output = settings.output
     tell(output, manifest, policy)
-    found = _as_json(rulesets, image)
+    found = _as_json(compilation.rulesets, image)
     output.document({"node": policy.node, **found, "notices": notices_of(manifest, policy)})
     _tell(output, found)
 
@@ -91,23 +89,16 @@ def _rules(rules: tuple[CompiledRule, ...], names: dict[int, Name]) -> Iterator[
 
 
 def _classes(image: MapImage, number: int) -> list[dict[str, int]]:
-    """Count the classes of each field that each ruleset of an endpoint looks up, from the tables themselves.
-
-    The rows of a field begin where those of the field before end; so the next higher base tells how many there are.
-    """
-    records = decode_array(Ruleset, image.tables["rulesets"])
-    end = len(image.tables["rows"]) // ENTRY_BYTES["rows"]
-    bases = sorted({base for it in records if it.words for base in it.row_base} | {end})
-    behind = dict(pairwise(bases))
+    """Count the classes of each field that each ruleset of an endpoint looks up; a field that it does not has one."""
     first = number * Limit.RULESETS_PER_ENDPOINT
+    records = decode_array(Ruleset, image.tables["rulesets"])[first : first + Limit.RULESETS_PER_ENDPOINT]
     return [
         {
-            field.name.lower(): (behind[record.row_base[field]] - record.row_base[field])
-            // (record.aggregates + record.words)
-            for field in _FIELDS
+            field.name.lower(): count if record.fields >> field & 1 else 1
+            for field, count in image.classes.items()
             if record.words
         }
-        for record in records[first : first + Limit.RULESETS_PER_ENDPOINT]
+        for record in records
     ]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyxdp.dataplane import RuleStatus, Status
 
 _NS: Final = 1_000_000_000
+_MIB: Final = 1 << 20
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 _MODES: Final = {"native": "green", "generic": "yellow", "none": "red"}
@@ -49,6 +50,7 @@ def command(settings: Settings, *, everything: bool) -> None:
     if found.applied:
         early = found.early_drop
         output.line(f"early drop at XDP: {'on' if early.on else f'off ({early.reason})'}")
+        output.line(f"maps: {sum(found.memory.values()) / _MIB:.1f} MiB of kernel memory")
     if found.drift:
         output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
         for operation in found.drift.operations:
@@ -146,6 +148,7 @@ def _as_json(found: Status) -> dict[str, Any]:
             for it in found.rules
         ],
         "early_drop": {"on": found.early_drop.on, "reason": found.early_drop.reason},
+        "memory": {"total": sum(found.memory.values()), "maps": dict(found.memory)},
         "tables": {table: list(interfaces) for table, interfaces in found.tables.items()},
         "drift": found.drift.as_json(),
         "notices": list(_notices(found)),

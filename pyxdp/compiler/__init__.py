@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyxdp.compiler.image import MapImage, build_image
+from pyxdp.compiler.blocks import CompiledRule
+from pyxdp.compiler.compilation import FRESH, Compilation, Numbers
+from pyxdp.compiler.image import MapImage
 from pyxdp.compiler.ruleset import EndpointRulesets, Ruleset, Rulesets, compile_rulesets
-from pyxdp.compiler.sequence import CompiledRule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyxdp.resolver import EffectivePolicy
 
 __all__ = [
+    "FRESH",
+    "Compilation",
     "CompiledRule",
     "EndpointRulesets",
     "MapImage",
+    "Numbers",
     "Ruleset",
     "Rulesets",
     "build_image",
@@ -32,9 +38,20 @@ def compile_policy(effective: EffectivePolicy) -> MapImage:
     """Compile for empty maps: identities and endpoints are numbered in order.
 
     Raises:
-        CapacityError: more rules than the programs can handle.
+        CapacityError: more than the programs and maps can handle.
     """
-    rulesets = compile_rulesets(effective)
-    counters = {identity: number for number, identity in enumerate(rulesets.identities)}
-    endpoints = {endpoint.interface: number for number, endpoint in enumerate(rulesets.endpoints)}
-    return build_image(rulesets, counters, endpoints)
+    return Compilation().update(effective)
+
+
+def build_image(rulesets: Rulesets, counters: Mapping[int, int], endpoint_numbers: Mapping[str, int]) -> MapImage:
+    """Put rulesets into tables.
+
+    Args:
+        rulesets: of all endpoints.
+        counters: counter index of every identity in ``rulesets``.
+        endpoint_numbers: endpoint number of every interface in ``rulesets``.
+
+    Raises:
+        CapacityError: more than the maps can have.
+    """
+    return Compilation().image(rulesets, counters, endpoint_numbers)

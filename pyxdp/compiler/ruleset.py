@@ -17,9 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pyxdp.abi import RulesetFlag
-from pyxdp.compiler.sequence import CompiledRule, KnownRules, RuleSequence
+from pyxdp.abi import Limit, RulesetFlag
+from pyxdp.compiler.blocks import CompiledRule, KnownRules
+from pyxdp.compiler.sequence import RuleSequence
 from pyxdp.compiler.unwritten import end_of_endpoint, end_of_tier, failsafe_rules, neighbour_discovery
+from pyxdp.errors import CapacityError
 from pyxdp.model import Action
 from pyxdp.resolver import Direction, PolicyClass
 
@@ -80,21 +82,36 @@ class Rulesets:
     identities: dict[int, abi.Name] = field(default_factory=dict)
 
 
-def compile_rulesets(effective: EffectivePolicy) -> Rulesets:
+def compile_rulesets(effective: EffectivePolicy, known: KnownRules | None = None) -> Rulesets:
     """Flatten the policy of every endpoint.
 
+    Args:
+        effective: the policy.
+        known: what is remembered of other policies.
+
     Raises:
-        CapacityError: a list with more rules, or more Log and Pass rules, than the programs can handle.
+        CapacityError: more endpoints than there can be; a list with more rules, or more Log and Pass rules, than the
+            programs can handle.
     """
-    compiler = _Compiler(effective)
-    return Rulesets(tuple(compiler.endpoint(endpoint) for endpoint in effective.endpoints), compiler.known.names)
+    if len(effective.endpoints) > Limit.ENDPOINTS:
+        hint = "governed interfaces, of host endpoints for this node; with a * every interface is one"
+        raise CapacityError("endpoints", needed=len(effective.endpoints), limit=int(Limit.ENDPOINTS), hint=hint)
+    known = known or KnownRules()
+    known.turn()
+    compiler = _Compiler(effective, known)
+    return Rulesets(tuple(compiler.endpoint(endpoint) for endpoint in effective.endpoints), compiler.names)
 
 
 class _Compiler:
-    """Flattens one list after the other."""
+    """Flattens one list after the other.
 
-    def __init__(self, effective: EffectivePolicy) -> None:
-        self.known = KnownRules()
+    Attributes:
+        names: the record of each identity, in order of first appearance.
+    """
+
+    def __init__(self, effective: EffectivePolicy, known: KnownRules) -> None:
+        self.names: dict[int, abi.Name] = {}
+        self._known = known
         self._effective = effective
         self._lists: dict[tuple[str, _Hook], tuple[CompiledRule, ...]] = {}
         self._failsafes = {
@@ -111,13 +128,14 @@ class _Compiler:
     def _ruleset(self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction) -> Ruleset:
         key = endpoint.name, (policy_class, direction)
         if key not in self._lists:  # all interfaces of a host endpoint have the same policy
-            self._lists[key] = self._rules(endpoint, policy_class, direction)
+            rules = self._rules(endpoint, policy_class, direction)
+            self._lists[key] = self._known.same_list(key, rules)
         return Ruleset(policy_class, direction, self._lists[key], self._flags(endpoint, policy_class, direction))
 
     def _rules(
         self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction
     ) -> tuple[CompiledRule, ...]:
-        rules = RuleSequence(self.known)
+        rules = RuleSequence(self._known)
         if policy_class is not PolicyClass.FORWARD:
             rules.failsafes(self._failsafes[direction, policy_class is PolicyClass.UNTRACKED])
         if policy_class is PolicyClass.NORMAL:
@@ -128,6 +146,7 @@ class _Compiler:
             rules.block(_enforced(tier), end=end_of_tier(tier.name, direction) if denies else None)
         _end(rules, endpoint, policy_class, direction)
         rules.check_capacity(f"{endpoint.interface.name} {policy_class.name.lower()} {direction.name.lower()}")
+        self.names.update(rules.names)
         return tuple(rules.rules)
 
     def _flags(self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction) -> int:
@@ -143,14 +162,14 @@ class _Compiler:
         return RulesetFlag.EARLY if policy_class is PolicyClass.NORMAL and certain else 0
 
 
-def _enforced(tier: EffectiveTier) -> Iterator[EffectiveRule]:
-    return (rule for policy in tier.policies if not policy.staged for rule in policy.rules)
+def _enforced(tier: EffectiveTier) -> Iterator[tuple[EffectiveRule, ...]]:
+    return (policy.rules for policy in tier.policies if not policy.staged)
 
 
 def _end(rules: RuleSequence, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction) -> None:
     if policy_class is PolicyClass.NORMAL:
         for profile in endpoint.profiles.get(direction, ()):
-            rules.block(profile.rules)
+            rules.block((profile.rules,))
         rules.always(end_of_endpoint(endpoint.name, direction, Action.DENY), Action.DENY)
     elif policy_class is PolicyClass.FORWARD and not endpoint.enforces(PolicyClass.FORWARD):
         rules.always(end_of_endpoint(endpoint.name, direction, Action.ALLOW), Action.ALLOW)

@@ -5,6 +5,7 @@ Each of them has an identity like any written rule, so that a packet that they d
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.compiler.intervals import union
@@ -47,9 +48,17 @@ def failsafe_rules(effective: EffectivePolicy, direction: Direction, *, mirrored
     inbound = direction is Direction.INGRESS
     own = effective.failsafe_inbound if inbound else effective.failsafe_outbound
     other = effective.failsafe_outbound if inbound else effective.failsafe_inbound
+    return _failsafes(own, other if mirrored else (), direction)
+
+
+@lru_cache(maxsize=16)
+def _failsafes(
+    own: tuple[FailsafePort, ...], mirrored: tuple[FailsafePort, ...], direction: Direction
+) -> tuple[EffectiveRule, ...]:
+    """Return the same object for the same failsafes, so that whoever translates rules knows them again."""
     return tuple(
         _failsafe(failsafe, direction, index, reply=reply)
-        for failsafes, reply in ((own, False), (other if mirrored else (), True))
+        for failsafes, reply in ((own, False), (mirrored, True))
         for index, failsafe in enumerate(failsafes)
     )
 

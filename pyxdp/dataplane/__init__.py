@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from pyxdp.dataplane.dataplane import Dataplane, Report
+from pyxdp.dataplane.dataplane import Dataplane
 from pyxdp.dataplane.execution import Step
+from pyxdp.dataplane.session import Report, Session
 from pyxdp.dataplane.status import Attachment, EarlyDrop, EndpointStatus, RuleStatus, Status
 
-__all__ = ["Attachment", "Dataplane", "EarlyDrop", "EndpointStatus", "Report", "RuleStatus", "Status", "Step"]
+__all__ = [
+    "Attachment",
+    "Dataplane",
+    "EarlyDrop",
+    "EndpointStatus",
+    "Report",
+    "RuleStatus",
+    "Session",
+    "Status",
+    "Step",
+]

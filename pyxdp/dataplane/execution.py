@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pyxdp import bpf, planner
+from pyxdp import planner
 from pyxdp.dataplane.attempt import Attempt, Meanwhile, WayBack
 from pyxdp.dataplane.bpffs import remove_empty, remove_tree
 from pyxdp.dataplane.hooks import Hooks
@@ -19,9 +19,10 @@ from pyxdp.errors import PyxdpError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyxdp.dataplane.code import Code
-    from pyxdp.dataplane.layout import Layout
-    from pyxdp.xtables import Iptables, Tables
+    from pyxdp.dataplane.grace import Grace
+    from pyxdp.dataplane.halves import Halves
+    from pyxdp.dataplane.setup import Setup
+    from pyxdp.xtables import Tables
 
 #: What can not be undone, and comes when there is nothing left to go back for.
 _CLEAN_UP: Final = (
@@ -58,18 +59,19 @@ class Execution:
 
     def __init__(
         self,
-        layout: Layout,
-        iptables: Iptables,
-        code: Code,
+        setup: Setup,
         state: planner.State,
         tables: Mapping[planner.TableSet, Tables],
+        halves: Halves,
+        grace: Grace,
     ) -> None:
-        self._layout = layout
-        self._objects = Objects(layout, code)
-        self._programs = Programs(layout, code)
+        layout = self._layout = setup.layout
+        self._objects = Objects(layout, setup.code, halves)
+        self._programs = Programs(layout, setup.code)
         self._hooks = Hooks(layout)
-        self._rules = Rules(layout, iptables, state.rules, tables)
-        self._records = Records(layout, state.current)
+        self._rules = Rules(layout, setup.iptables, state.rules, tables)
+        self._records = Records(layout, state.current, halves)
+        self._grace = grace
         self._way_back = WayBack()
         self._carry_out: Mapping[type, Callable[[Any, Attempt], None]] = {
             planner.CreateObject: self._create,
@@ -86,7 +88,7 @@ class Execution:
             planner.PointPrograms: self._objects.point_programs,
             planner.PointMaps: self._objects.point_maps,
             planner.WriteNames: self._records.write_names,
-            planner.AwaitGrace: lambda *_: bpf.grace_period(),
+            planner.AwaitGrace: lambda *_: self._grace.wait(),
             planner.FillSlot: self._records.fill,
             planner.Switch: lambda operation, _: self._switch(operation),
             planner.Detach: lambda operation, _: self._hooks.detach(operation),
@@ -115,6 +117,7 @@ class Execution:
                     if isinstance(operation, _CLEAN_UP):
                         self._way_back.give_up()
                     attempt = Attempt(_reporting(on_progress, begun), self._way_back, held, meanwhile)
+                    self._grace.note(operation)
                     self._carry_out[type(operation)](operation, attempt)
                 meanwhile.wait()
             except BaseException as error:

@@ -12,7 +12,7 @@ from pyxdp.abi import AbiVersion, Limit
 from pyxdp.bpf import Map, Object
 from pyxdp.dataplane.bpffs import make_folder, point, remove_tree, target_of
 from pyxdp.dataplane.code import PREFIX
-from pyxdp.dataplane.programs import half_of, maps_of
+from pyxdp.dataplane.programs import maps_of
 from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyxdp import planner
     from pyxdp.dataplane.attempt import Attempt
     from pyxdp.dataplane.code import Code
+    from pyxdp.dataplane.halves import Halves
     from pyxdp.dataplane.layout import Layout
 
 #: Offset of ``abi`` in ``struct pyxdp_control``, in bytes.
@@ -32,9 +33,10 @@ _OWN: Final = ("questions", "early", "handover")
 class Objects:
     """The objects below one layout."""
 
-    def __init__(self, layout: Layout, code: Code) -> None:
+    def __init__(self, layout: Layout, code: Code, halves: Halves) -> None:
         self._layout = layout
         self._code = code
+        self._halves = halves
 
     def create(self, operation: planner.CreateObject, attempt: Attempt) -> None:
         """Create the maps and pin them. The mark that the object is complete comes last."""
@@ -63,15 +65,14 @@ class Objects:
         """Copy what the new maps have to know of the policy in force."""
         for at, name in enumerate(operation.maps):
             attempt.advance(at / len(operation.maps))
+            if name in ENTRY_BYTES:
+                self._halves.copy(name, operation.slot, source=operation.source, target=operation.target)
+                continue
             with (
                 Map.from_pin(self._layout.maps(operation.source) / name) as old,
                 Map.from_pin(self._layout.maps(operation.target) / name) as new,
             ):
-                if name in ENTRY_BYTES:
-                    half, new_half = half_of(old), half_of(new)
-                    new.write(operation.slot * new_half, old.read(operation.slot * half, half))
-                else:
-                    new.write(0, old.read())
+                new.write(0, old.read())
 
     def remove_programs(self, operation: planner.RemovePrograms) -> None:
         """Remove the pins of one endpoint's programs."""
@@ -81,6 +82,7 @@ class Objects:
         """Remove all pins of an object: first programs, that nobody opens one whose answer is gone."""
         remove_tree(self._layout.object(operation.number) / "programs")
         remove_tree(self._layout.object(operation.number))
+        self._halves.forget(operation.number)
 
     def point_maps(self, operation: planner.PointMaps, attempt: Attempt) -> None:
         """Show an object's maps as ``maps``: from here on it is the one in force."""

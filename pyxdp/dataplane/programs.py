@@ -10,7 +10,6 @@ import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import planner
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 _ANSWER: Final = "answer"
 _EARLY: Final = "early_drop"
 #: Maps whose half the programs know as a constant.
-_HALVES: Final = ("rules", "rows", "pages", "ranges", "range_index")
+_HALVES: Final = tuple(name for name in planner.ENTRY_BYTES if name != "rulesets")
 
 
 class Programs:
@@ -120,7 +119,7 @@ class Programs:
             attempt.on_failure(lambda: _take_away(pin, slot))
         program.pin(pin)
         with Map.from_pin(slot) as its_map:
-            its_map.update(0, program.fileno().to_bytes(4, byteorder))
+            its_map.put(0, program)
 
     def _maps(self, number: int, stack: ExitStack) -> dict[str, Map]:
         return {pin.name: stack.enter_context(Map.from_pin(pin)) for pin in entries(self._layout.maps(number))}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyxdp import planner
-from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode, decode_array, sizeof
+from pyxdp.abi import AbiVersion, Control, Endpoint, Name, Slot, decode_array, sizeof
 from pyxdp.bpf import Link, LinkInfo, Map, Program
 from pyxdp.dataplane.bpffs import entries, target_of
 from pyxdp.dataplane.layout import EARLY_REFUSED, FILTERS, PROGRAMS, instance_of, interface_name, object_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pyxdp.dataplane.halves import Halves
     from pyxdp.dataplane.layout import Layout
     from pyxdp.netlink import Device
     from pyxdp.xtables import Tables
@@ -34,13 +35,16 @@ _REPLACEABLE: Final = {"questions", "early", "handover", "events", "log_rate"}
 _INCOMPLETE: Final = "incomplete-"
 
 
-def read_state(layout: Layout, tables: Mapping[planner.TableSet, Tables], devices: Iterable[Device]) -> planner.State:
+def read_state(
+    layout: Layout, tables: Mapping[planner.TableSet, Tables], devices: Iterable[Device], halves: Halves
+) -> planner.State:
     """Read everything else.
 
     Args:
         layout: where the pins are.
         tables: what iptables shows.
         devices: of this network namespace, as they are now.
+        halves: the memory of the maps, in which the contents of the slot in force stay.
 
     Raises:
         OperatorError: what is there is damaged, or belongs to another network namespace.
@@ -55,7 +59,7 @@ def read_state(layout: Layout, tables: Mapping[planner.TableSet, Tables], device
         rules=rules_of(layout, tables, objects),
         tracking=tuple(sorted({rule for there in tables.values() for rule in there.tracking})),
     )
-    return _with_policy(layout, outside, current) if current is not None else outside
+    return _with_policy(layout, outside, current, halves) if current is not None else outside
 
 
 def link_names(layout: Layout) -> list[str]:
@@ -82,7 +86,7 @@ def _object(folder: Path) -> planner.LoadedObject:
         _capacities(folder / "maps"),
         endpoints=frozenset(_complete(folder)),
         answers=_filled(folder / "maps/questions"),
-        early=_early(folder),
+        early=early_of(folder),
     )
 
 
@@ -104,7 +108,8 @@ def _filled(pin: Path) -> bool:
         return slot.get(0) is not None
 
 
-def _early(folder: Path) -> planner.Early:
+def early_of(folder: Path) -> planner.Early:
+    """Whether the programs of an object, by its folder, find the one for early drop."""
     if any(entry.name.startswith(EARLY_REFUSED) for entry in entries(folder)):
         return planner.Early.REFUSED
     return planner.Early.ON if _filled(folder / "maps/early") else planner.Early.OFF
@@ -118,10 +123,10 @@ def _capacities(maps: Path) -> dict[str, int]:
     return found
 
 
-def _with_policy(layout: Layout, outside: planner.State, current: int) -> planner.State:
+def _with_policy(layout: Layout, outside: planner.State, current: int, halves: Halves) -> planner.State:
     loaded, maps = outside.objects.get(current), layout.maps(current)
     if loaded is None or not loaded.build:
-        message = f"the pins in {layout.base} are damaged: object {current} is not complete"
+        message = f"the pins in {layout.base} are damaged, or of another version: object {current} is not complete"
         raise OperatorError(message, hint="remove them with: pyxdp delete; then apply again")
     (control,), slots = _records(maps / "control", Control), _records(maps / "slots", Slot)
     if control.abi != AbiVersion.VERSION:
@@ -132,7 +137,7 @@ def _with_policy(layout: Layout, outside: planner.State, current: int) -> planne
         current=current,
         active=control.active,
         slots=(slots[0], slots[1]),
-        tables={name: _table(maps / name, control.active) for name in planner.ENTRY_BYTES},
+        tables=halves.content(current, control.active),
         names={index: name for index, name in _used(maps / "names", Name).items() if name.action},
         endpoints=read_endpoints(maps),
     )
@@ -155,13 +160,8 @@ def _used(pin: Path, struct: type[S]) -> dict[int, S]:
     with Map.from_pin(pin) as its_map:
         data = its_map.read()
     elements = (data[at : at + size] for at in range(0, len(data), size))
-    return {index: decode(struct, element) for index, element in enumerate(elements) if element != empty}
-
-
-def _table(pin: Path, slot: int) -> bytes:
-    with Map.from_pin(pin) as its_map:
-        half = half_of(its_map)
-        return its_map.read(slot * half, half).rstrip(b"\0")
+    used = {index: element for index, element in enumerate(elements) if element != empty}
+    return dict(zip(used, decode_array(struct, b"".join(used.values())), strict=True))
 
 
 def _links(

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pyxdp.abi import Endpoint, Limit, Slot, decode, encode, sizeof, zero
 from pyxdp.bpf import Map
-from pyxdp.dataplane.programs import half_of
-from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyxdp import planner
     from pyxdp.dataplane.attempt import Attempt
+    from pyxdp.dataplane.halves import Halves
     from pyxdp.dataplane.layout import Layout
-
-#: Bytes written between two reports of progress.
-_CHUNK: Final = 1 << 18
 
 
 class Records:
@@ -31,8 +29,9 @@ class Records:
         object: number of the object; ``None`` until the first one is created.
     """
 
-    def __init__(self, layout: Layout, number: int | None) -> None:
+    def __init__(self, layout: Layout, number: int | None, halves: Halves) -> None:
         self._layout = layout
+        self._halves = halves
         self.object = number
 
     def write_names(self, operation: planner.WriteNames, attempt: Attempt) -> None:
@@ -63,17 +62,12 @@ class Records:
         The header comes first, without a digest, so that a slot whose filling was interrupted is never taken for an
         empty or a complete one; and again at the end.
         """
-        with self._map("slots") as slots:
-            fresh = decode(Slot, slots.read(operation.slot, 1)).generation == 0
-            slots.write(operation.slot, encode(zero(Slot)._replace(generation=operation.generation)))
-        written, size = 0, sum(map(len, operation.tables.values())) or 1
-        for name in ENTRY_BYTES:
-            for length in self._fill_table(name, operation, fresh=fresh):
-                written += length
-                attempt.advance(min(written / size, 1.0))
+        number, slot = self._number, operation.slot
+        write_header(self._layout, number, slot, zero(Slot)._replace(generation=operation.generation))
+        for fraction in self._halves.fill(number, slot, operation.tables):
+            attempt.advance(fraction)
         header = Slot(operation.generation, operation.applied_ns, operation.digest)
-        with self._map("slots") as slots:
-            slots.write(operation.slot, encode(header))
+        write_header(self._layout, number, slot, header)
 
     def switch(self, operation: planner.Switch) -> None:
         """One aligned store."""
@@ -82,12 +76,10 @@ class Records:
 
     def free_names(self, operation: planner.FreeNames) -> None:
         """Counters first: a name that is gone means counters at zero."""
-        with self._map("counters") as counters:
-            empty = bytes(counters.element_size)
-        self._write("counters", dict.fromkeys(operation.indexes, empty))
-        with self._map("names") as names:
-            empty = bytes(names.element_size)
-        self._write("names", dict.fromkeys(operation.indexes, empty))
+        for name in ("counters", "names"):
+            with self._map(name) as its_map:
+                empty = bytes(its_map.element_size)
+            self._write(name, dict.fromkeys(operation.indexes, empty))
 
     def free_endpoints(self, operation: planner.FreeEndpoints) -> None:
         """Reason counters first: a number that is free means counters at zero."""
@@ -97,27 +89,39 @@ class Records:
                 reasons.write(number * per_endpoint, bytes(per_endpoint * reasons.element_size))
         self._write("endpoints", dict.fromkeys(operation.numbers, bytes(sizeof(Endpoint))))
 
-    def _fill_table(self, name: str, operation: planner.FillSlot, *, fresh: bool) -> Iterator[int]:
-        """Write one table chunk by chunk, and zero behind it unless that is known to be zero; yield the lengths."""
-        data, entry = operation.tables.get(name, b""), ENTRY_BYTES[name]
-        with self._map(name) as table:
-            half = half_of(table)
-            padded = data if fresh else data.ljust(half * entry, b"\0")
-            for at in range(0, len(padded), _CHUNK):
-                table.write(operation.slot * half + at // entry, padded[at : at + _CHUNK])
-                yield max(0, min(len(data) - at, _CHUNK))
-
     def _write(self, name: str, values: Mapping[int, bytes], attempt: Attempt | None = None) -> None:
         with self._map(name) as its_map:
-            if attempt:
-                before = {index: its_map.read(index, 1) for index in values}
-                attempt.on_failure(lambda: self._write(name, before))
-            for index, value in values.items():
-                its_map.write(index, value)
+            for run in _runs(values):
+                if attempt:
+                    before = its_map.read(run.start, len(run))
+                    attempt.on_failure(partial(self._put_back, name, run.start, before))
+                its_map.write(run.start, b"".join(values[index] for index in run))
+
+    def _put_back(self, name: str, start: int, before: bytes) -> None:
+        with self._map(name) as its_map:
+            its_map.write(start, before)
 
     @contextmanager
     def _map(self, name: str) -> Iterator[Map]:
+        with Map.from_pin(self._layout.maps(self._number) / name) as its_map:
+            yield its_map
+
+    @property
+    def _number(self) -> int:
         if self.object is None:
             raise ValueError("there is no object yet")
-        with Map.from_pin(self._layout.maps(self.object) / name) as its_map:
-            yield its_map
+        return self.object
+
+
+def write_header(layout: Layout, number: int, slot: int, header: Slot) -> None:
+    """Say what a slot holds."""
+    with Map.from_pin(layout.maps(number) / "slots") as slots:
+        slots.write(slot, encode(header))
+
+
+def _runs(indexes: Iterable[int]) -> Iterator[range]:
+    """Yield consecutive indexes together: writing one costs as much as writing many."""
+    ordered = sorted(indexes)
+    for _, group in groupby(enumerate(ordered), lambda place: place[1] - place[0]):
+        (_, first), *rest = group
+        yield range(first, first + 1 + len(rest))

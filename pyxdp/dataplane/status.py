@@ -19,6 +19,7 @@ from pyxdp.xtables import entries_of, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from pyxdp.abi import Endpoint
     from pyxdp.dataplane.layout import Layout
@@ -124,6 +125,7 @@ class Status:
         tables: sets of tables with our rules -> the interfaces that they name.
         settings: that the rules were made by.
         early_drop: whether it is on.
+        memory: bytes of kernel memory that each map in force takes, by its name.
         drift: what an apply of the same policy would do; empty when everything is as it should be.
     """
 
@@ -137,6 +139,7 @@ class Status:
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     settings: HookSettings = field(default=HookSettings())
     early_drop: EarlyDrop = field(default=EarlyDrop())
+    memory: Mapping[str, int] = field(default_factory=dict)
     drift: planner.Plan = field(default_factory=planner.Plan)
 
 
@@ -170,8 +173,22 @@ def read_status(
         tables=tables,
         settings=settings,
         early_drop=_early_drop(layout, state, obstacle),
+        memory=map_memory(layout.maps(state.current)),
         drift=drift,
     )
+
+
+def map_memory(maps: Path) -> dict[str, int]:
+    """Return how many bytes of kernel memory each map of a folder takes; per-CPU maps on all CPUs together.
+
+    Raises:
+        BpfError: a map can not be opened.
+    """
+    found = {}
+    for pin in entries(maps):
+        with Map.from_pin(pin) as its_map:
+            found[pin.name] = its_map.memory
+    return found
 
 
 def read_attachments(layout: Layout) -> tuple[Attachment, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.abi import Direction, Limit, Slot, encode
@@ -18,9 +17,17 @@ if TYPE_CHECKING:
 
     from pyxdp.bpf import TestRun
     from pyxdp.compiler import MapImage
+    from pyxdp.planner import Table
 
 #: Entries of one slot, enough for policies of some thousand rules; a larger image says what it needs.
-DEFAULT_CAPACITIES: Final = {"rules": 4096, "rows": 65_536, "pages": 262_144, "ranges": 4096, "range_index": 8192}
+DEFAULT_CAPACITIES: Final = {
+    "rules": 4096,
+    "rows": 65_536,
+    "row_index": 16_384,
+    "pages": 1024,
+    "pieces": 16_384,
+    "ipv6": 8192,
+}
 
 
 class Trial:
@@ -46,8 +53,7 @@ class Trial:
             self.object.maps[f"{PREFIX}counters"].max_entries = counters
             self.object.load()
             if f"{PREFIX}questions" in self.object.maps:
-                answer = self.object.programs[f"{PREFIX}answer"].fileno()
-                self.object.maps[f"{PREFIX}questions"].update(0, answer.to_bytes(4, byteorder))
+                self.object.maps[f"{PREFIX}questions"].put(0, self.object.programs[f"{PREFIX}answer"])
         except BaseException:
             self.object.close()
             raise
@@ -89,7 +95,7 @@ class Trial:
         entries = len(Direction) * Limit.REASONS
         return [sums[0] for sums in self.object.maps[f"{PREFIX}reasons"].read_sums(0, entries)]
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _write(self, name: str, content: Table) -> None:
         half = self._capacities[name]
         needed = -(-len(content) // ENTRY_BYTES[name])
         if needed > half:
@@ -97,7 +103,7 @@ class Trial:
         self.object.maps[f"{PREFIX}{name}"].write(self._slot * half, content)
 
     @staticmethod
-    def _rulesets(table: bytes, endpoint: int | None) -> bytes:
+    def _rulesets(table: Table, endpoint: int | None) -> bytes:
         """Return the table with one endpoint only, as number 0."""
         width = ENTRY_BYTES["rulesets"] * Limit.RULESETS_PER_ENDPOINT
-        return bytes(width) if endpoint is None else table[endpoint * width : (endpoint + 1) * width]
+        return bytes(width) if endpoint is None else bytes(table[endpoint * width : (endpoint + 1) * width])

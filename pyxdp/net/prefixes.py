@@ -105,6 +105,10 @@ class Prefixes(Sequence["Network"]):
         covering = [(number >> (128 - length) << (128 - length), length) for length in wide]
         return bool(self.ipv6.positions(Wide.of(covering))[1].any())
 
+    def having(self, others: Prefixes) -> NDArray[np.bool_]:
+        """Tell for each of some prefixes, in their order, whether it is itself among these."""
+        return np.concatenate((_positions(self.ipv4, others.ipv4)[1], self.ipv6.positions(others.ipv6)[1]))
+
     def with_(self, added: Iterable[Network]) -> Prefixes:
         """Return these prefixes and others; this very object when it has them all."""
         others = Prefixes.of(added)
@@ -149,8 +153,7 @@ class Prefixes(Sequence["Network"]):
         """Tell whether the prefix itself is there; :meth:`contains` is for addresses."""
         if not isinstance(network, IPv4Network | IPv6Network):
             return False
-        one = Prefixes.of([network])
-        return bool(_positions(self.ipv4, one.ipv4)[1].any() or self.ipv6.positions(one.ipv6)[1].any())
+        return bool(self.having(Prefixes.of([network])).any())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Prefixes):

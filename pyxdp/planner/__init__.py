@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyxdp.planner.capacity import ENTRY_BYTES, IDENTITY_MAPS
+from pyxdp.planner.content import same
 from pyxdp.planner.numbering import assign
 from pyxdp.planner.operations import (
     AttachXdp,
@@ -34,6 +35,7 @@ from pyxdp.planner.operations import (
     as_json,
 )
 from pyxdp.planner.planning import known_numbers, plan, plan_removal
+from pyxdp.planner.settled import only_maps, settled
 from pyxdp.planner.state import (
     EMPTY_SLOT,
     Early,
@@ -42,6 +44,7 @@ from pyxdp.planner.state import (
     LoadedObject,
     Rules,
     State,
+    Table,
     TableSet,
     Target,
     XdpLink,
@@ -79,6 +82,7 @@ __all__ = [
     "Rules",
     "State",
     "Switch",
+    "Table",
     "TableSet",
     "Target",
     "UnpointPrograms",
@@ -89,6 +93,9 @@ __all__ = [
     "as_json",
     "assign",
     "known_numbers",
+    "only_maps",
     "plan",
     "plan_removal",
+    "same",
+    "settled",
 ]

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 
 
-def assign(
-    existing: Mapping[K, int], wanted: Iterable[K], *, limit: int, what: str, taken: Iterable[int] = ()
+def assign(  # noqa: PLR0913 - settings, each by its name
+    existing: Mapping[K, int],
+    wanted: Iterable[K],
+    *,
+    limit: int,
+    what: str,
+    taken: Iterable[int] = (),
+    hint: str = "",
 ) -> dict[K, int]:
     """Give each wanted key a number: the one that it has, or the lowest that nobody has.
 
@@ -25,6 +31,7 @@ def assign(
         limit: numbers are below it.
         what: of the numbered things, for the error.
         taken: further numbers that are in use.
+        hint: for the error.
 
     Raises:
         CapacityError: there are not enough numbers.
@@ -37,6 +44,6 @@ def assign(
         number = existing[key] if key in existing else next(free, None)
         if number is None:
             needed = len(taken | set(assigned.values())) + sum(other not in assigned for other in wanted)
-            raise CapacityError(what, needed=needed, limit=limit)
+            raise CapacityError(what, needed=needed, limit=limit, hint=hint)
         assigned[key] = number
     return assigned

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from pyxdp.abi import Name
     from pyxdp.net import HookSettings
-    from pyxdp.planner.state import Governed, Instance, TableSet
+    from pyxdp.planner.state import Governed, Instance, Table, TableSet
 
 Json: TypeAlias = "str | int | list[Json] | dict[str, Json] | None"
 
@@ -203,13 +203,13 @@ class AwaitGrace:
 
 @dataclass(frozen=True, slots=True)
 class FillSlot:
-    """Write an image into the spare slot: the tables, zero after them, then the header."""
+    """Write an image into the spare slot: the tables, zero after them, then the header. What is there already stays."""
 
     slot: int
     generation: int
     applied_ns: int
     digest: bytes
-    tables: Mapping[str, bytes]
+    tables: Mapping[str, Table]
 
     def __str__(self) -> str:
         return f"fill slot {self.slot} with {sum(map(len, self.tables.values())):,} bytes of policy"
@@ -349,7 +349,7 @@ def as_json(operation: Operation) -> dict[str, Json]:
 
 
 def _json(value: Any) -> Json:
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | memoryview):
         return value.hex() if len(value) <= 32 else f"{len(value)} bytes"  # noqa: PLR2004 - a digest
     if isinstance(value, Mapping):
         return {str(key): _json(item) for key, item in value.items()}

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyxdp.planner.capacity import ENTRY_BYTES, capacities, needed
+from pyxdp.planner.content import same
 from pyxdp.planner.operations import (
     AttachXdp,
     AwaitGrace,
@@ -111,7 +112,8 @@ def plan_removal(tables: Iterable[TableSet], links: Iterable[str], *, pins: bool
 def _check_numbers(state: State, target: Target) -> None:
     renamed = _renamed(state, _ifindexes(target))
     for index, name in target.names.items():
-        if index in state.names and state.names[index].identity != name.identity:
+        known_name = state.names.get(index, name)
+        if known_name is not name and known_name.identity != name.identity:
             raise ValueError(f"counter {index} belongs to another rule")
     for interface, governed in target.interfaces.items():
         known = state.endpoints.get(governed.number)
@@ -171,9 +173,9 @@ class _Planning:
     @cached_property
     def in_force(self) -> bool:
         """Whether the active slot holds the target's image already."""
-        header, target = self.state.slots[self.state.active], self.target
-        same = header.digest == target.digest
-        return bool(header.generation) and same and _stripped(target.tables) == _stripped(self.state.tables)
+        header, there, wanted = self.state.slots[self.state.active], self.state.tables, self.target.tables
+        claimed = bool(header.generation) and header.digest == self.target.digest
+        return claimed and all(same(there.get(name, b""), wanted.get(name, b"")) for name in ENTRY_BYTES)
 
     @cached_property
     def wanted(self) -> dict[str, Instance]:
@@ -301,7 +303,8 @@ class _Planning:
         }
         if changed:
             yield WriteEndpoints(changed)
-        renamed = {i: name for i, name in target.names.items() if state.names.get(i, name) != name}
+        pairs = ((i, state.names.get(i, name), name) for i, name in target.names.items())
+        renamed = {i: name for i, there, name in pairs if there is not name and there != name}
         if renamed:
             yield WriteNames(renamed)
         numbers = {it.number for it in target.interfaces.values()}
@@ -333,7 +336,3 @@ def _differs(record: Endpoint, governed: Governed, attached: bool) -> bool:  # n
 
 def _ifindexes(target: Target) -> dict[str, int]:
     return {name: it.ifindex for name, it in target.interfaces.items()}
-
-
-def _stripped(tables: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {name: tables.get(name, b"").rstrip(b"\0") for name in ENTRY_BYTES}

@@ -12,6 +12,8 @@ from pyxdp.net import HookSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Contents of a table: whole entries, or whole entries and then zero.
+Table: TypeAlias = bytes | bytearray | memoryview
 Variant: TypeAlias = Literal["nft", "legacy"]
 Family: TypeAlias = Literal[4, 6]
 
@@ -104,7 +106,8 @@ class State:
         current: the object that ``maps`` points to; ``None`` when nothing was ever applied.
         active: the slot that packets are judged by.
         slots: both headers.
-        tables: contents of the active slot, without zero bytes at the end.
+        tables: contents of the active slot up to the last entry that is not zero; the memory of the maps itself, which
+            changes with them.
         names: identities in use.
         endpoints: endpoint numbers in use.
         links: by the interface name of the pin.
@@ -117,7 +120,7 @@ class State:
     current: int | None = None
     active: int = 0
     slots: tuple[Slot, Slot] = (EMPTY_SLOT, EMPTY_SLOT)
-    tables: Mapping[str, bytes] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     names: Mapping[int, Name] = field(default_factory=dict)
     endpoints: Mapping[int, Endpoint] = field(default_factory=dict)
     links: Mapping[str, XdpLink] = field(default_factory=dict)
@@ -165,7 +168,7 @@ class Target:
     """
 
     build: str
-    tables: Mapping[str, bytes] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     digest: bytes = bytes(32)
     names: Mapping[int, Name] = field(default_factory=dict)
     interfaces: Mapping[str, Governed] = field(default_factory=dict)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,13 @@ def test_info(table: Map) -> None:
     with Map.from_id(info.id) as again:
         assert again.info == info
     assert repr(table) == f"<Map map 'table' (id {info.id})>"
+
+
+def test_memory_that_the_kernel_takes() -> None:
+    with Map.create(MapType.ARRAY, key_size=4, value_size=8, max_entries=1 << 17, flags=MapFlag.MMAPABLE) as large:
+        assert 1 << 20 <= large.memory < 1.1 * (1 << 20)
+    with Map.create(MapType.PERCPU_ARRAY, key_size=4, value_size=8, max_entries=1 << 15) as counters:
+        assert counters.memory >= num_possible_cpus() * 8 << 15
 
 
 def test_a_key_comes_and_goes(table: Map) -> None:
@@ -195,6 +203,111 @@ def test_a_store_is_never_seen_in_part(bpf_object: Callable[[str], Path]) -> Non
         _, ones, torn, _ = (int.from_bytes(basic.maps["counts"].get(key) or b"", "little") for key in range(4))
         assert 0 < ones < runs
         assert torn == 0
+
+
+@pytest.fixture
+def words() -> Iterator[Map]:
+    with Map.create(MapType.ARRAY, key_size=4, value_size=16, max_entries=1000, flags=MapFlag.MMAPABLE) as made:
+        yield made
+
+
+def test_memory_is_what_programs_and_system_calls_see(words: Map) -> None:
+    assert words.mappable
+    words.update(300, b"a" * 16)
+    with words.mapped(299, 3, writable=True) as memory:
+        assert (memory.stride, len(memory.view)) == (16, 48)
+        assert memory.view == bytes(16) + b"a" * 16 + bytes(16)
+        memory.view[32:] = b"b" * 16
+        assert words.get(301) == b"b" * 16
+        memory.store_u64(8, 0x0102030405060708)
+        memory.store_u32(0, 0xDEADBEEF)
+        assert words.get(299) == number(0xDEADBEEF, 8) + number(0x0102030405060708, 8)
+    with words.mapped(998) as memory:
+        assert len(memory.view) == 32
+    with words.mapped(1000) as memory:
+        assert len(memory.view) == 0
+
+
+def test_memory_of_values_with_gaps_between_them(numbers: Map) -> None:
+    numbers.write(10, number(1) + number(2))
+    with numbers.mapped(10, 2) as memory:
+        assert (memory.stride, bytes(memory.view)) == (8, number(1, 8) + number(2))
+
+
+@pytest.mark.parametrize(("width", "offset"), [(4, 2), (4, -4), (4, 32), (8, 4), (8, 28)])
+def test_stores_into_memory_that_are_not_aligned_or_outside(words: Map, width: int, offset: int) -> None:
+    with words.mapped(0, 2, writable=True) as memory, pytest.raises(IndexError):
+        (memory.store_u32 if width == 4 else memory.store_u64)(offset, 1)
+
+
+@pytest.mark.parametrize("code", ["I", "Q"])
+def test_many_stores(words: Map, code: str) -> None:
+    size = array(code).itemsize
+    with words.mapped(500, 4, writable=True) as memory:
+        memory.scatter(array("Q", [56, 0, 8, 0]), array(code, [1, 2, 3, 4]))
+        assert memory.view == number(4, 8) + number(3, 8) + bytes(40) + number(1, 8)
+        for wrong in (64, 61, 64 - size // 2, 1 << 63):
+            with pytest.raises(IndexError):
+                memory.scatter(array("Q", [16, wrong]), array(code, [5, 6]))
+        assert memory.view[16:24] == bytes(8)
+        memory.scatter(array("Q"), array(code))
+        for few in (array(code, [1]), array("H", [1, 2])):
+            with pytest.raises(ValueError, match="for 2 offsets"):
+                memory.scatter(array("Q", [0, 8]), few)
+
+
+def test_memory_that_is_only_read(words: Map) -> None:
+    with words.mapped(0, 2) as memory:
+        with pytest.raises(TypeError, match="not mapped to be written"):
+            memory.store_u32(0, 1)
+        with pytest.raises(TypeError):
+            memory.view[0] = 1
+        with pytest.raises(TypeError):
+            memory.scatter(array("Q", [0]), array("Q", [1]))
+    assert words.read() == bytes(16_000)
+
+
+def test_memory_outlives_the_map_in_what_was_made_of_it(words: Map) -> None:
+    words.write(1, b"x" * 16)
+    with words.mapped(1, 1) as memory:
+        kept = memory.view[:4]
+    words.close()
+    assert kept == b"xxxx"
+    memory.close()
+
+
+def test_memory_that_can_not_be_had(words: Map) -> None:
+    with Map.create(MapType.ARRAY, key_size=4, value_size=8, max_entries=1) as other:
+        assert not other.mappable
+        with pytest.raises(BpfError, match="can not map .* into memory"):
+            other.mapped()
+    with pytest.raises(IndexError):
+        words.mapped(999, 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=st.integers(0, 999), values=st.binary(max_size=400))
+def test_write_then_read_in_memory(start: int, values: bytes) -> None:
+    values = values[: min(len(values) // 16, 1000 - start) * 16]
+    with Map.create(MapType.ARRAY, key_size=4, value_size=16, max_entries=1000, flags=MapFlag.MMAPABLE) as words:
+        words.write(start, values)
+        assert words.read(start, len(values) // 16) == values
+        assert words.read() == (bytes(16 * start) + values).ljust(16_000, b"\0")
+
+
+def test_any_buffer_is_written(words: Map) -> None:
+    words.write(0, array("Q", [1, 2, 3, 4]))
+    assert words.read(0, 2) == b"".join(number(it, 8) for it in (1, 2, 3, 4))
+    with pytest.raises(ValueError, match="bytes after the last whole value"):
+        words.write(0, array("Q", [1]))
+
+
+def test_maps_in_a_map(numbers: Map) -> None:
+    with Map.create(MapType.ARRAY_OF_MAPS, key_size=4, value_size=4, max_entries=2, inner=numbers) as outer:
+        outer.put(1, numbers)
+        assert outer.get(1) == number(numbers.info.id)
+        with pytest.raises(BpfError):
+            outer.put(0, outer)
 
 
 def test_many_elements() -> None:

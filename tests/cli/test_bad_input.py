@@ -127,7 +127,7 @@ def test_policy_that_can_not_be_known_is_named(governed: Machine) -> None:
 
 
 def test_more_rules_than_the_programs_can_handle(governed: Machine) -> None:
-    # A rule with a named port is one for each port that the name stands for: 130 of them.
+    # A rule with a named port is one for each port that the name stands for: 182 of them.
     elsewhere = [
         {
             "apiVersion": "projectcalico.org/v3",
@@ -140,16 +140,16 @@ def test_more_rules_than_the_programs_can_handle(governed: Machine) -> None:
                 "ports": [{"name": "service", "protocol": "TCP", "port": 1000 + number}],
             },
         }
-        for number in range(130)
+        for number in range(182)
     ]
     rule = {"action": "Allow", "protocol": "TCP", "destination": {"ports": ["service"]}}
     items = {"apiVersion": "v1", "kind": "List", "items": elsewhere}
-    many = [{**rule, "source": {"nets": [f"198.51.100.{number}/32"]}} for number in range(130)]
+    many = [{**rule, "source": {"nets": [f"198.51.100.{number}/32"]}} for number in range(182)]
     text = f"{endpoint(governed.end.name)}{policy(ingress=many)}---\n{json.dumps(items)}"
     told = apply_refused(governed, text, AUTHOR)
     assert len(told.errors) == 1
-    assert f"{governed.end.name} untracked ingress: rules: 16,9" in told.errors[0]
-    assert "at most 16,384 possible" in told.errors[0]
+    assert f"{governed.end.name} untracked ingress: rules: 33,1" in told.errors[0]
+    assert "at most 32,768 possible" in told.errors[0]
 
 
 @pytest.mark.parametrize(

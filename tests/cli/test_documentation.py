@@ -45,7 +45,7 @@ def test_the_python_page_works(netns: Callable[[], Namespace], monkeypatch: pyte
             else:
                 assert printed.getvalue() == text
                 compared += 1
-    assert compared == 7
+    assert compared == 8
 
 
 def _page() -> str:
@@ -99,6 +99,7 @@ OPEN = (
     "changes.rules[].",
     "drift[].",
     "endpoints[].reasons.",
+    "memory.maps.",
     "plan[].",
     "resources.",
     "seconds.",

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Field, Index, Limit, Page, Service, SportClass, Verdict
+from pyxdp.abi import Entry, Field, Ipv6Entry, Limit, Page, Piece, Service, SportClass, Verdict
 from pyxdp.compiler.service import SPACES
 from pyxdp.net.values import ICMP, ICMPV6
 from pyxdp.resolver import Direction, PolicyClass
@@ -20,42 +20,80 @@ if TYPE_CHECKING:
     from pyxdp.net import Address, Packet
 
 _MASK64 = (1 << 64) - 1
+_WIDTH = int(Limit.PAGE_ENTRIES)
 
 
-def look_up_page(entries: Sequence[int], page: int, bits: int, key: int) -> int:
-    """Walk the pages from the root at ``page`` on, which all bits index but the lower bytes."""
-    root_shift = 16 if bits == 32 else 8
-    entry = entries[page * Limit.PAGE_ENTRIES + (key >> root_shift)]
-    for shift in range(root_shift - 8, -1, -8):
+@dataclass(frozen=True)
+class Lookup:
+    """The tables that numbers and addresses walk, as the programs read them."""
+
+    pages: Sequence[int]
+    units: Sequence[int]
+
+    def ipv4(self, address: int) -> int:
+        entry = self._entry(Page.IPV4 + (address >> 24), address >> 16)
+        if not entry & Entry.LEAF:
+            assert not entry >> Entry.PIECES_SHIFT, "only the third byte leads to lists"
+            entry = self._entry(entry, address >> 8)
         if entry & Entry.LEAF:
-            break
-        entry = entries[entry * Limit.PAGE_ENTRIES + (key >> shift & 0xFF)]
-    assert entry & Entry.LEAF
-    return entry & Entry.LEAF_MASK
+            return entry & Entry.LEAF_MASK
+        if entry >> Entry.PIECES_SHIFT:
+            return self._piece(entry, address & 0xFF)
+        return self._leaf(self._entry(entry, address))
+
+    def service(self, key: int) -> int:
+        return self._last_byte(self._entry(Page.SERVICE + (key >> 16), key >> 8), key)
+
+    def sport(self, port: int) -> int:
+        return self._last_byte(self._entry(Page.SPORT, port >> 8), port)
+
+    def _entry(self, page: int, byte: int) -> int:
+        return self.pages[page * _WIDTH + (byte & 0xFF)]
+
+    def _last_byte(self, entry: int, key: int) -> int:
+        return entry & Entry.LEAF_MASK if entry & Entry.LEAF else self._leaf(self._entry(entry, key))
+
+    def _leaf(self, entry: int) -> int:
+        assert entry & Entry.LEAF
+        return entry & Entry.LEAF_MASK
+
+    def _piece(self, entry: int, byte: int) -> int:
+        """The class of a byte; what the program finds by halving is what a search from the beginning finds."""
+        k = entry >> Entry.PIECES_SHIFT
+        assert k <= Entry.PIECES_MAX
+        first = (entry & Entry.NUMBER_MASK) * Limit.PIECES_PER_UNIT
+        pieces = self.units[first : first + (Limit.PIECES_PER_UNIT << k - 1)]
+        assert len(pieces) == Limit.PIECES_PER_UNIT << k - 1
+        starts = [piece >> Piece.FIRST_SHIFT for piece in pieces]
+        assert starts[0] == 0
+        different = list(dict.fromkeys(pieces))
+        assert pieces.tolist() == different + different[-1:] * (len(pieces) - len(different)), "the last one repeats"
+        assert starts[: len(different)] == sorted(set(starts))
+        return pieces[bisect_right(starts, byte) - 1] & Piece.CLASS_MASK
 
 
-def look_up_range(ranges: Sequence[abi.Range], index: Sequence[int], key: int) -> int:
-    """Find the bucket of an address's upper half, in it the range, and if need be the lower half."""
+def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
+    """Walk the tree of blocks, see enum pyxdp_ipv6_entry."""
     high, low = key >> 64, key & _MASK64
-    origin, shape = index[Index.ORIGIN], index[Index.SHAPE]
-    bucket = 0 if high < origin else 1 + (high - origin >> (shape & 63))
-    entry = index[Index.BUCKETS + min(bucket, shape >> 32)]
-    if not entry >> 32:
-        return entry
-    found = _search(ranges, entry & 0xFFFFFFFF, entry >> 32, high)
-    if found.length:
-        found = _search(ranges, found.value, found.length, low)
-    return found.value
-
-
-def _search(ranges: Sequence[abi.Range], first: int, count: int, key: int) -> abi.Range:
-    """The last range that starts at or before the key; the first one must."""
-    part = ranges[first : first + count]
-    starts = [one.start for one in part]
-    assert len(part) == count
-    assert starts[0] <= key
-    assert starts == sorted(set(starts))
-    return part[bisect_right(starts, key) - 1]
+    entry, half, used = 1 << Ipv6Entry.BITS_SHIFT, high, 0
+    for _ in range(Ipv6Entry.STEPS):
+        if entry & Entry.LEAF:
+            return entry & Entry.LEAF_MASK
+        if entry & Ipv6Entry.LOWER:
+            half, used = low, 0
+        bits = entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
+        first = (entry & Ipv6Entry.BLOCK_MASK) * Limit.BLOCK_ENTRIES
+        place = half >> 64 - used - bits & (1 << bits) - 1
+        if entry & Ipv6Entry.FAN:
+            used += bits
+            entry = blocks[first + place]
+        else:
+            first += place * Limit.BLOCK_ENTRIES
+            cuts = abi.decode(abi.Cuts, bytes(blocks[first : first + Limit.BLOCK_ENTRIES]))
+            assert cuts.start[-1] - cuts.start[0] < 1 << 63
+            place = bisect_right(cuts.start, half)
+            entry, used = cuts.value[place], cuts.used[place]
+    raise AssertionError("no end")
 
 
 def service_key(packet: Packet) -> int:
@@ -76,16 +114,16 @@ class Reader:
     image: MapImage
 
     @cached_property
-    def pages(self) -> Sequence[int]:
-        return abi.decode_u32(self.image.tables["pages"])
+    def lookup(self) -> Lookup:
+        return Lookup(abi.decode_u32(self.image.tables["pages"]), abi.decode_u32(self.image.tables["pieces"]))
 
     @cached_property
-    def ranges(self) -> Sequence[abi.Range]:
-        return abi.decode_array(abi.Range, self.image.tables["ranges"])
+    def blocks(self) -> Sequence[int]:
+        return abi.decode_u32(self.image.tables["ipv6"])
 
     @cached_property
     def index(self) -> Sequence[int]:
-        return abi.decode_u64(self.image.tables["range_index"])
+        return abi.decode_u32(self.image.tables["row_index"])
 
     @cached_property
     def rows(self) -> Sequence[int]:
@@ -114,23 +152,25 @@ class Reader:
         if port is None:
             sport = int(SportClass.UNKNOWN if packet.later_fragment else SportClass.NONE)
         else:
-            sport = look_up_page(self.pages, Page.SPORT, 16, port)
+            sport = self.lookup.sport(port)
         return {
             Field.REMOTE: self._address(remote),
             Field.LOCAL: self._address(local),
-            Field.SERVICE: look_up_page(self.pages, Page.SERVICE, 19, service_key(packet)),
+            Field.SERVICE: self.lookup.service(service_key(packet)),
             Field.SPORT: sport,
         }
 
     def _address(self, address: Address) -> int:
         if address.version == 4:
-            return look_up_page(self.pages, Page.IPV4, 32, int(address))
-        return look_up_range(self.ranges, self.index, int(address))
+            return self.lookup.ipv4(int(address))
+        return look_up_ipv6(self.blocks, int(address))
 
     def row(self, ruleset: abi.Ruleset, field: Field, number: int) -> tuple[int, int]:
         """Aggregate words and words of a row, each as one number."""
         width = ruleset.aggregates + ruleset.words
-        start = ruleset.row_base[field] + (number if ruleset.fields & 1 << field else 0) * width
+        base, number = ruleset.row_base[field], number if ruleset.fields & 1 << field else 0
+        indirect = ruleset.words > 1 and field in (Field.REMOTE, Field.LOCAL)
+        start = self.index[base + number] if indirect else base + number * width
         words = self.rows[start : start + width]
         assert len(words) == width
         return _number(words[: ruleset.aggregates]), _number(words[ruleset.aggregates :])

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp import abi
-from pyxdp.abi import Field, Limit, RulesetFlag, Verdict
+from pyxdp.abi import Field, Limit, RuleFlag, RulesetFlag, Verdict
 from pyxdp.compiler import (
     CompiledRule,
     EndpointRulesets,
@@ -27,7 +28,8 @@ from pyxdp.compiler import (
 from pyxdp.compiler.matches import AddressCondition, Match, matches_of
 from pyxdp.compiler.service import KEYS
 from pyxdp.model import Action
-from pyxdp.resolver import Direction, EffectiveRule, PolicyClass
+from pyxdp.net.prefixes import Prefixes
+from pyxdp.resolver import AddressSet, Direction, EffectiveRule, PolicyClass, Side
 from tests.compiler.policies import SSH, effective, policy, rule, tier
 from tests.compiler.reader import Reader
 from tests.compiler.rules import datagrams, first_fragments, rules
@@ -55,6 +57,10 @@ def image_of(*lists: list[Match]) -> tuple[MapImage, list[tuple[CompiledRule, ..
     return build_image(Rulesets(endpoints), {}, numbers), compiled
 
 
+def nets(*written: str) -> AddressSet:
+    return AddressSet(f"nets:{','.join(written)}", Prefixes.of(map(ip_network, written)))
+
+
 @given(
     st.lists(st.lists(rules(), max_size=4), min_size=1, max_size=3),
     st.sampled_from([1, 20, 70, 200]),
@@ -79,7 +85,7 @@ def test_rows_hold_exactly_the_conjunctions_that_hold(
 
 @pytest.mark.parametrize(
     ("count", "words", "aggregates"),
-    [(1, 1, 0), (64, 1, 0), (65, 2, 1), (4096, 64, 1), (4097, 65, 2), (Limit.MAX_RULES, 256, 4)],
+    [(1, 1, 0), (64, 1, 0), (65, 2, 1), (4096, 64, 1), (4097, 65, 2), (Limit.MAX_RULES, 512, 8)],
 )
 def test_aggregates_say_which_words_are_not_zero(count: int, words: int, aggregates: int) -> None:
     """The rule that ends the list is among them; every seventh accepts port 80, the others 81."""
@@ -117,8 +123,8 @@ def test_rules_keep_their_verdicts_flags_counters_and_jumps() -> None:
     reader = Reader(image)
     base = reader.ruleset("eth0", Direction.INGRESS).rule_base
     assert [tuple(one) for one in reader.rules[base : base + 3]] == [
-        (Verdict.CONTINUE, 3, 100, 1),
-        (Verdict.DENY, 1, 101, 0),
+        (Verdict.CONTINUE, RuleFlag.PORTS | RuleFlag.LOG | RuleFlag.SERVICE, 100, 1),
+        (Verdict.DENY, RuleFlag.PORTS | RuleFlag.SERVICE, 101, 0),
         (Verdict.NONE, 0, 0, 0),
     ]
     assert {number: image.names[number].action for number in (100, 101)} == {100: "Log", 101: "Deny"}
@@ -148,7 +154,7 @@ def test_equal_rulesets_are_stored_once() -> None:
     tiers = tier("t", policy("p", *(rule(DENY, port) for port in range(1, 100))))
     one = compile_policy(wildcard(effective(tiers, interfaces=["eth0"])))
     ten = compile_policy(wildcard(effective(tiers, interfaces=[f"eth{number}" for number in range(10)])))
-    assert ten.tables["rulesets"] == one.tables["rulesets"] * 10
+    assert ten.tables["rulesets"] == bytes(one.tables["rulesets"]) * 10
     assert {name: table for name, table in ten.tables.items() if name != "rulesets"} == {
         name: table for name, table in one.tables.items() if name != "rulesets"
     }
@@ -171,14 +177,25 @@ def test_other_counters_change_nothing_else() -> None:
 
 
 def test_digest_covers_every_table() -> None:
-    image = compile_policy(effective(tier("t", policy("p", rule(DENY, 80))), failsafes=[SSH]))
+    rules_ = [rule(DENY, 80, source=Side(sets=(nets(f"10.{number}.0.7/32"),))) for number in range(100)]
+    image = compile_policy(effective(tier("t", policy("p", *rules_)), failsafes=[SSH]))
     others = [
-        replace(image, tables={**image.tables, name: bytes([table[0] ^ 1]) + table[1:]})
+        MapImage({**image.tables, name: bytes([table[0] ^ 1]) + bytes(table[1:])})
         for name, table in image.tables.items()
     ]
     assert len({image.digest, *(other.digest for other in others)}) == 1 + len(image.tables)
-    moved = replace(image, tables={**image.tables, "rows": b"", "rules": image.tables["rules"] + image.tables["rows"]})
-    assert moved.digest != image.digest
+    moved = {**image.tables, "rows": b"", "rules": bytes(image.tables["rules"]) + bytes(image.tables["rows"])}
+    assert MapImage(moved).digest != image.digest
+
+
+def test_hashes_go_on_with_tables_that_are_the_same_object() -> None:
+    image = compile_policy(effective(tier("t", policy("p", rule(DENY, 80)))))
+    assert image.continued_by(image.tables) == {}, "nobody has asked yet"
+    digest = image.digest
+    tables = {**image.tables, "rows": bytes(image.tables["rows"])}
+    known = image.continued_by(tables)
+    assert set(known) == set(tables) - {"rows"}
+    assert MapImage(tables, hashed=known).digest == digest
 
 
 PROGRAM: Final = """

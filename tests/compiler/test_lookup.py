@@ -1,24 +1,32 @@
-"""Pages and ranges, read as the programs read them, against a search in the sorted list they are made of."""
+"""Pages and lists of pieces, read as the programs read them, against a search in the sorted list they are made of."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyxdp.abi import Index, Page
-from pyxdp.compiler.lookup import PageBuilder, range_table
-from tests.compiler.reader import look_up_page, look_up_range
+from pyxdp.abi import Limit, Page
+from pyxdp.compiler.addresses import Pieces
+from pyxdp.compiler.image import as_table
+from pyxdp.compiler.pages import address_pages, all_pages
+from tests.compiler.reader import Lookup
 
-Pieces = tuple[tuple[int, int], ...]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    Boundaries = Sequence[tuple[int, int]]
 
 MASK64 = (1 << 64) - 1
-TABLES = {"IPv4": (Page.IPV4, 32), "service": (Page.SERVICE, 19), "source port": (Page.SPORT, 16)}
+WHOLE = ((0, 0),)
 
 
-def pieces_of(bits: int, *, at_most: int = 30) -> st.SearchStrategy[Pieces]:
+def pieces_of(bits: int, *, at_most: int = 30) -> st.SearchStrategy[Boundaries]:
     """Boundaries with many that are close together, at the edges, or equal in their upper or lower bytes."""
     near = st.builds(
         lambda high, low: (high << bits // 2 | low) & (1 << bits) - 1,
@@ -28,78 +36,89 @@ def pieces_of(bits: int, *, at_most: int = 30) -> st.SearchStrategy[Pieces]:
     starts = st.sets(st.integers(1, (1 << bits) - 1) | near.filter(bool), max_size=at_most)
     return starts.flatmap(
         lambda chosen: st.lists(st.integers(0, 7), min_size=len(chosen) + 1, max_size=len(chosen) + 1).map(
-            lambda classes: tuple(zip((0, *sorted(chosen)), classes, strict=True))
+            lambda classes: merged(tuple(zip((0, *sorted(chosen)), classes, strict=True)))
         )
     )
 
 
-def expected(pieces: Pieces, key: int) -> int:
+def merged(pieces: Boundaries) -> Boundaries:
+    """Neighbours of one class are one piece."""
+    return tuple(one for number, one in enumerate(pieces) if not number or one[1] != pieces[number - 1][1])
+
+
+def tables(*, ipv4: Boundaries = WHOLE, services: Boundaries = WHOLE, sports: Boundaries = WHOLE) -> Lookup:
+    """Build the tables, and hand them over as the maps hold them."""
+    addresses = address_pages(Pieces(*columns(ipv4)))
+    pages = all_pages(addresses, *(Pieces(*columns(one)) for one in (services, sports)))
+    return Lookup(*(as_table(one).cast("I") for one in (pages, addresses.units)))
+
+
+def columns(pieces: Boundaries) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([start for start, _ in pieces], np.uint64), np.array([number for _, number in pieces], np.uint32)
+
+
+def expected(pieces: Boundaries, key: int) -> int:
     return pieces[bisect_right(pieces, (key, MASK64)) - 1][1]
 
 
-def keys_about(pieces: Pieces, bits: int) -> set[int]:
+def keys_about(pieces: Boundaries, bits: int) -> set[int]:
     """Every boundary and its neighbours, and both ends of the space."""
     last = (1 << bits) - 1
     near = {start + step for start, _ in pieces for step in (-1, 0, 1)}
     return {key for key in near if 0 <= key <= last} | {last}
 
 
-@pytest.mark.parametrize(("page", "bits"), TABLES.values(), ids=TABLES)
-@given(data=st.data())
+@given(pieces_of(32), pieces_of(19), pieces_of(16), st.lists(st.integers(0, (1 << 32) - 1), max_size=20))
 @settings(max_examples=40, deadline=None)
-def test_pages(page: int, bits: int, data: st.DataObject) -> None:
-    pieces = data.draw(pieces_of(bits))
-    builder = PageBuilder()
-    builder.place(page, bits, pieces)
-    keys = keys_about(pieces, bits) | set(data.draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=20)))
-    for key in keys:
-        assert look_up_page(builder.entries, page, bits, key) == expected(pieces, key), f"{key:#x}"
+def test_every_number_finds_its_class(
+    ipv4: Boundaries, services: Boundaries, sports: Boundaries, keys: list[int]
+) -> None:
+    built = tables(ipv4=ipv4, services=services, sports=sports)
+    for find, pieces, bits in ((built.ipv4, ipv4, 32), (built.service, services, 19), (built.sport, sports, 16)):
+        for key in keys_about(pieces, bits) | {key & (1 << bits) - 1 for key in keys}:
+            assert find(key) == expected(pieces, key), f"{key:#x}"
 
 
-@given(pieces_of(32), pieces_of(19), pieces_of(16))
-@settings(max_examples=20, deadline=None)
-def test_tables_side_by_side(ipv4: Pieces, service: Pieces, sport: Pieces) -> None:
-    builder = PageBuilder()
-    drawn = dict(zip(TABLES, (ipv4, service, sport), strict=True))
-    for name, (page, bits) in TABLES.items():
-        builder.place(page, bits, drawn[name])
-    for name, (page, bits) in TABLES.items():
-        for key in keys_about(drawn[name], bits):
-            assert look_up_page(builder.entries, page, bits, key) == expected(drawn[name], key)
+@given(st.sets(st.integers(1, 255), max_size=40), st.integers(0, (1 << 24) - 1), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_any_number_of_pieces_in_a_24(starts: set[int], block: int, random: Random) -> None:
+    """Lists of one to eight units, and pages for what is longer."""
+    inner = merged([(start, random.randrange(3)) for start in sorted({0} | starts)])
+    following = [((block + 1) << 8, 7)] if block + 1 < 1 << 24 else []
+    pieces = merged([(0, 5), *((block << 8 | start, number) for start, number in inner), *following][not block :])
+    built = tables(ipv4=pieces)
+    for byte in range(256):
+        assert built.ipv4(block << 8 | byte) == expected(pieces, block << 8 | byte)
+    length = len(inner) if len(inner) > 1 else 0
+    units = next((1 << k for k in range(4) if length <= 4 << k), 0) if length else 0
+    assert len(built.units) == units * Limit.PIECES_PER_UNIT
+    assert pages(built) == (bool(length) or inner != ((0, 5),)) + (length > 32)
 
 
-def test_equal_pages_are_stored_once() -> None:
-    """A thousand /32 at the same place of as many /24: one page for all last bytes."""
+def pages(built: Lookup) -> int:
+    """How many there are besides those with a fixed place."""
+    return len(built.pages) // Limit.PAGE_ENTRIES - Page.FIRST_FREE
+
+
+def test_equal_lists_are_stored_once() -> None:
+    """A thousand /32 at the same place of as many /24."""
     starts = [(number << 8 | 7) + step for number in range(1000) for step in (0, 1)]
-    pieces = ((0, 0), *((start, 1 - index % 2) for index, start in enumerate(starts)))
-    builder = PageBuilder()
-    builder.place(Page.IPV4, 32, pieces)
-    pages = len(builder.entries) // 256 - Page.FIRST_FREE
-    assert pages == 3  # the last bytes; the third bytes of 0.0, 0.1 and 0.2; those of 0.3, of which not all are in use
+    built = tables(ipv4=((0, 0), *((start, 1 - index % 2) for index, start in enumerate(starts))))
+    assert len(built.units) == Limit.PIECES_PER_UNIT
+    assert pages(built) == 2  # the third bytes of 0.0, 0.1 and 0.2; those of 0.3, of which not all are in use
 
 
-@given(pieces_of(128), st.lists(st.integers(0, (1 << 128) - 1), max_size=20))
-def test_ranges(pieces: Pieces, keys: list[int]) -> None:
-    table = range_table(pieces)
-    for key in keys_about(pieces, 128) | set(keys):
-        assert look_up_range(table.ranges, table.index, key) == expected(pieces, key), f"{key:#x}"
+def test_equal_pages_are_stored_once_among_services_and_never_with_addresses() -> None:
+    """Whoever changes a page of addresses in place must not change what ports mean."""
+    protocols = [(space << 16 | 80, 1) for space in range(8)]
+    services = ((0, 0), *(one for key, number in protocols for one in ((key, number), (key + 1, 0))))
+    third = ((0, 0), (80 << 8, 1), (81 << 8, 0))
+    assert pages(tables(services=services)) == 1
+    assert pages(tables(services=services, sports=((0, 0), (80, 1), (81, 0)), ipv4=third)) == 3
 
 
-@given(st.integers(0, 64), st.integers(0, MASK64), st.data())
-def test_ranges_within_one_prefix(length: int, base: int, data: st.DataObject) -> None:
-    """Policies are about few providers: most ranges share their first bits."""
-    prefix = base >> length << length if length < 64 else 0
-    offsets = data.draw(st.lists(st.integers(0, (1 << length) - 1), max_size=40, unique=True))
-    starts = sorted({(prefix | offset) << 64 for offset in offsets} - {0})
-    pieces = ((0, 0), *((start, number % 5 + 1) for number, start in enumerate(starts)))
-    table = range_table(pieces)
-    for key in keys_about(pieces, 128):
-        assert look_up_range(table.ranges, table.index, key) == expected(pieces, key), f"{key:#x}"
-
-
-def test_buckets_of_many_ranges_are_small() -> None:
-    """No search is long when ranges are spread evenly over the span that has any."""
-    pieces = ((0, 0), *((0x20010DB8 << 96 | number << 64, number % 2 + 1) for number in range(1 << 16)))
-    table = range_table(pieces)
-    buckets = table.index[Index.BUCKETS :]
-    assert max(bucket >> 32 for bucket in buckets) <= 3
+@pytest.mark.parametrize("pieces", [((0, 5),), ((0, 5), (1 << 31, 6)), ((0, 5), ((1 << 32) - 1, 6))])
+def test_few_pieces(pieces: Boundaries) -> None:
+    built = tables(ipv4=pieces)
+    for key in keys_about(pieces, 32):
+        assert built.ipv4(key) == expected(pieces, key)

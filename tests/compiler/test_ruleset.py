@@ -153,7 +153,7 @@ def test_limit_of_rules() -> None:
     """The end of the list is one of them."""
     many = [rule(DENY, 80)] * (Limit.MAX_RULES - 1)
     assert len(ingress(compile_rulesets(effective(tier("t", policy("p", *many)))))) == Limit.MAX_RULES
-    with pytest.raises(CapacityError, match=r"eth0 untracked ingress: rules: 16,385 needed, at most 16,384 possible"):
+    with pytest.raises(CapacityError, match=r"eth0 untracked ingress: rules: 32,769 needed, at most 32,768 possible"):
         compile_rulesets(effective(tier("t", policy("p", *many, rule(ALLOW)))))
 
 

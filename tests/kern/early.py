@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.bpf import Object
@@ -70,5 +69,5 @@ def with_early(code: Code) -> Iterator[Bench]:
         for name, entries in DEFAULT_CAPACITIES.items():
             early.rodata[f"pyxdp_half_{name}"] = entries
         program = early.load().programs["pyxdp_early_drop"]
-        trial.object.maps["pyxdp_early"].update(0, program.fileno().to_bytes(4, byteorder))
+        trial.object.maps["pyxdp_early"].put(0, program)
         yield Bench(trial)

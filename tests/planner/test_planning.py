@@ -58,7 +58,7 @@ WISHES = st.builds(
 
 
 def limited(name: str, size: int) -> int:
-    return min(size, {"rulesets": 2048, "rules": 20_000, "rows": 20_000, "ranges": 5000}.get(name, size))
+    return min(size, {"rulesets": 2048, "rules": 20_000, "rows": 20_000, "pages": 1000, "ipv6": 5000}.get(name, size))
 
 
 def target_for(
@@ -238,8 +238,13 @@ def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
         if event:
             disturb(world, ifindexes, event, which)
     target = target_for(last, world.state(), ifindexes, conntrack=world.conntrack)
+    before, plan = world.state(), planner.plan(world.state(), target)
     apply_until(world, target, ifindexes, 1000)
     reached(world, target)
+    (loaded,) = world.objects.values()
+    after = planner.settled(before, target, plan, world.state().endpoints, loaded.early)
+    assert replace(after, tables={}) == replace(world.state(), tables={})
+    assert all(planner.same(after.tables[name], table) for name, table in world.state().tables.items())
     again = target_for(last, world.state(), ifindexes, conntrack=target.conntrack)
     assert again == target
     assert not planner.plan(world.state(), again)

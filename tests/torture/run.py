@@ -1,7 +1,7 @@
 """``make torture``: ten thousand policy switches as fast as they go, in a flood; no frame may see anything in between.
 
-What switches is what ``apply`` runs: the operations of a plan, carried out by the dataplane. ``TORTURE_SWITCHES`` says
-how often.
+What switches is what ``apply`` runs: the operations of a plan, carried out by the dataplane. Then come as many changes
+of a network set's members. ``TORTURE_SWITCHES`` and ``TORTURE_CHANGES`` say how many.
 """
 
 from __future__ import annotations
@@ -9,30 +9,33 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pyxdp import planner
 from pyxdp.abi import Reason
 from pyxdp.compiler import build_image, compile_rulesets
-from pyxdp.dataplane.code import Code
 from pyxdp.dataplane.execution import Execution
+from pyxdp.dataplane.grace import Grace
+from pyxdp.dataplane.halves import Halves
 from pyxdp.dataplane.layout import Layout
+from pyxdp.dataplane.setup import Setup
 from pyxdp.xtables import Iptables
 from tests.lab import flood
-from tests.lab.mounts import folder_for_pins, unshare_mounts
-from tests.lab.network import connect, namespace
+from tests.lab.mounts import unshare_mounts
 from tests.lab.waiting import wait_until
 from tests.torture.counts import Counts
+from tests.torture.flooding import flooding, silent_host
+from tests.torture.members import torture_members
 from tests.torture.policies import FLOWS, ROUND, SIDES, manifest
-from tests.veth.host import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pyxdp.compiler import MapImage
     from tests.lab.flood import Flood, Receivers
+    from tests.veth.host import Host
 
 SWITCHES: Final = 10_000
 _EVERY: Final = 15.0
@@ -98,8 +101,14 @@ class Torture:
         self._images = [build_image(one, counters, {host.end.name: self._endpoint}) for one in rulesets]
         self._names = {index: name for image in self._images for index, name in image.names.items()}
         self._layout = Layout(host.bpffs)
-        self._execution = Execution(self._layout, Iptables(), Code.shipped(100), self._state, {})
+        setup = Setup(self._layout, Iptables(), 100, early_drop=True, lock_timeout=1.0, on_wait=lambda: None)
+        self._halves = Halves(self._layout)
+        self._execution = Execution(setup, self._state, {}, self._halves, Grace())
         self._carry_out(planner.WriteNames(self._names))
+
+    def close(self) -> None:
+        """Give up the maps."""
+        self._halves.close()
 
     def run(
         self, switches: int, operations: Operations = production, on_progress: Callable[[int], None] = lambda _: None
@@ -111,14 +120,14 @@ class Torture:
             operations: of one switch to an image: its slot, its generation.
             on_progress: told how many switches are done.
         """
-        end, cpus = self._host.end, sorted(os.sched_getaffinity(0))
+        end = self._host.end
         places = [(flow.address(end), flow.port) for flow in _DELIVERED]
         with (
             flood.flood(self._host.peer, end, [flow.stream(end) for flow in ROUND]) as generator,
             flood.receivers(end, places) as sockets,
         ):
             begin = time.monotonic()
-            with generator.running(cpus[0]), _only_on(cpus[1:] or cpus):
+            with flooding(generator):
                 for number in range(switches):
                     slot, generation = (self._state.active + number + 1) % 2, number + 2
                     self._carry_out(*operations(slot, generation, self._images[(number + 1) % 2]))
@@ -137,7 +146,7 @@ class Torture:
         wait_until(lambda: self._counts().judged >= arrived)
         passed = sum(self._counts().of(flow) for flow in _DELIVERED)
         with suppress(AssertionError):  # the result will tell
-            wait_until(lambda: sum(sockets.received) >= passed, timeout=10)
+            wait_until(lambda: sum(sockets.received) >= passed, timeout=5)
         counts = self._counts()
         mixed = counts.findings(sent, generator.lost, early=self._state.objects[1].early is planner.Early.ON)
         vanished = max(passed - sum(sockets.received), passed - counts.reasons[Reason.UNTRACKED])
@@ -147,51 +156,31 @@ class Torture:
         return Counts.read(self._layout.shown_maps, self._names, self._endpoint)
 
 
-@contextmanager
-def _only_on(cpus: Iterable[int]) -> Iterator[None]:
-    """Keep this thread on some CPUs."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextmanager
-def silent_host() -> Iterator[Host]:
-    """A host whose peer sends nothing of its own accord."""
-    with namespace() as space, namespace() as other, folder_for_pins() as bpffs:
-        end, peer = connect(space, other)
-        other.sysctl(f"net/ipv6/conf/{peer.name}/disable_ipv6", 1)
-        host = Host(end, peer, bpffs)
-        try:
-            yield host
-        finally:
-            host.delete()
-
-
 def main() -> int:
-    """Run; 1 if any frame saw a mixture or was lost."""
+    """Run; 1 if any frame saw a mixture, got what it can not get, or was lost."""
     switches = int(os.environ.get("TORTURE_SWITCHES") or SWITCHES)
+    changes = int(os.environ.get("TORTURE_CHANGES") or SWITCHES)
     unshare_mounts()
+    with silent_host() as host, closing(Torture(host)) as torture:
+        switched = torture.run(switches, on_progress=_Progress("switches", switches))
+    _say(str(switched))
     with silent_host() as host:
-        result = Torture(host).run(switches, on_progress=_Progress(switches))
-    _say(str(result))
-    return 1 if result.mixed or result.vanished else 0
+        changed = torture_members(host, changes, _Progress("changes", changes))
+    _say(str(changed))
+    return 1 if switched.mixed or switched.vanished or changed.wrong else 0
 
 
 class _Progress:
     """A line every quarter of a minute."""
 
-    def __init__(self, switches: int) -> None:
-        self._switches = switches
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total = what, total
         self._next = time.monotonic() + _EVERY
 
     def __call__(self, done: int) -> None:
         if time.monotonic() >= self._next:
             self._next += _EVERY
-            _say(f"{done:,} of {self._switches:,} switches")
+            _say(f"{done:,} of {self._total:,} {self._what}")
 
 
 def _say(line: str) -> None:

@@ -139,7 +139,7 @@ def empty(program_array: Path) -> None:
 def test_a_policy_that_does_not_fit_makes_the_maps_grow(host: Host) -> None:
     host.apply(endpoint(host.end.name) + service(7000, "Deny"))
     assert host.is_silent("udp", 7000)
-    nets = [f"11.{n >> 8 & 255}.{n & 255}.{n * n * 7919 % 65521 % 255}" for n in range(1, 5000)]
+    nets = [f"{20 + n % 100}.{n // 100}.{n & 255}.7" for n in range(1000)]  # each needs a page of its own
     big = network_set("many", nets) + untracked(
         "big", ingress=[{"action": "Deny", "source": {"selector": "set == 'many'"}}], egress=[]
     )
@@ -516,7 +516,7 @@ def test_a_lost_map_that_holds_no_policy_is_made_again(host: Host, name: str) ->
 
 
 def test_more_interfaces_than_numbers(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyxdp.dataplane.dataplane._MAX_COUNTERS", 3)
+    monkeypatch.setattr("pyxdp.dataplane.numbers.MAX_COUNTERS", 3)
     error = refused(host)
     assert isinstance(error, CapacityError)
     assert error.limit == 3

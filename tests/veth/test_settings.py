@@ -10,6 +10,7 @@ import pytest
 
 from pyxdp.dataplane import Dataplane
 from pyxdp.dataplane.code import Code
+from pyxdp.dataplane.setup import Setup
 from pyxdp.net import HookSettings
 from pyxdp.xtables import Iptables
 from tests.lab.flows import ANSWERED, REFUSED, SILENT, expect
@@ -129,7 +130,7 @@ def test_early_drop_that_the_kernel_refuses_is_told_and_not_tried_again(
     code = Code.shipped(100)
     unknown = code.early.replace(b"bpf_xdp_ct_lookup", b"bpf_xdp_ct_foreso")
     assert unknown != code.early
-    monkeypatch.setattr(Dataplane, "_code", replace(code, early=unknown))
+    monkeypatch.setattr(Setup, "code", replace(code, early=unknown))
     manifest = named_endpoint(host.end.name)
     host.apply(manifest)
     status = host.status()

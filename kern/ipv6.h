@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The class of an IPv6 address: a walk through blocks of one cache line each, see enum pyxdp_ipv6_entry. */
+#ifndef PYXDP_IPV6_H
+#define PYXDP_IPV6_H
+
+#include "maps.h"
+
+#define MISS 0xffffffffU
+
+/* -1 if key is before start, else 0; without a branch that would be guessed wrongly. No cuts are of more than 2^63 keys. */
+static __always_inline __s64 is_before(__u64 start, __u64 key)
+{
+	return (__s64)(key - start) >> 63;
+}
+
+/* Which value of cuts is a key's. */
+static __always_inline __u64 place_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
+{
+	return PYXDP_BLOCK_CUTS + is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
+	       is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
+}
+
+/*
+ * base: the first block of the slot. none: 0, the bits of a key that are used up at its beginning. As an argument it is any number to the
+ * verifier, and so is every sum with it: all ways through the loop look alike. Global and with numbers as arguments only, so that the
+ * verifier looks at it once, and so on kernels before 5.12 too.
+ */
+__noinline __u32 pyxdp_class_of_ipv6(__u32 base, __u64 high, __u64 low, __u64 none)
+{
+	__u32 entry = 1 << PYXDP_IPV6_BITS_SHIFT, block, bits;
+	__u64 key = high, used = none, place;
+	const struct pyxdp_cuts *cuts;
+	const struct pyxdp_fan *fan;
+
+	for (int i = 0; i < PYXDP_IPV6_STEPS; i++) {
+		bits = entry >> PYXDP_IPV6_BITS_SHIFT & PYXDP_IPV6_BITS_MASK;
+		place = key << used >> 1 >> (63 - bits);
+		block = base + (entry & PYXDP_IPV6_BLOCK_MASK);
+		if (entry & PYXDP_IPV6_FAN) {
+			block += place / PYXDP_BLOCK_ENTRIES;
+			fan = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
+			if (!fan)
+				return MISS;
+			entry = fan->entry[place % PYXDP_BLOCK_ENTRIES];
+			used += bits;
+		} else {
+			block += place;
+			cuts = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
+			if (!cuts)
+				return MISS;
+			place = place_in_cuts(cuts, key) & 7;
+			entry = ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + place];
+			used = none + cuts->used[place];
+		}
+		if (entry & PYXDP_LEAF)
+			return entry;
+		if (entry & PYXDP_IPV6_LOWER) {
+			key = low;
+			used = none;
+		}
+	}
+	return MISS;
+}
+
+#endif

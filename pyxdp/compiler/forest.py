@@ -1,0 +1,396 @@
+"""Trees of blocks over 64-bit keys (``enum pyxdp_ipv6_entry``), many at a time.
+
+Prefixes cluster: a table with a place for each of their bits would be empty almost everywhere, a balanced search tree
+costs a cache miss a level. So each range of keys takes what fits what is in it:
+
+* up to five pieces: one block of *cuts*, in one cache line;
+* many, spread evenly: a block of cuts for each of about as many equal parts as there are pieces, whatever their number;
+  or a *fan* of entries, if most of the parts are of one class;
+* most of them in a small part of the range: cuts around that part, inside which there is something to tell apart;
+* anything else: cuts into five parts with as many pieces each, which bounds the depth of any tree whatever the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from pyxdp.abi import Ipv6Entry, Limit
+from pyxdp.errors import CapacityError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    U64: TypeAlias = NDArray[np.uint64]
+    U32: TypeAlias = NDArray[np.uint32]
+    Indexes: TypeAlias = NDArray[np.int64]
+
+_KEY_BITS: Final = 64
+_ONES: Final = np.uint64((1 << _KEY_BITS) - 1)
+_ENTRIES: Final = int(Limit.BLOCK_ENTRIES)
+_CUTS: Final = int(Limit.BLOCK_CUTS)
+_WAYS: Final = _CUTS + 1
+# Where struct pyxdp_cuts has the values, in units of 4 bytes, and how many bits are used up, in bytes.
+_VALUES: Final = 2 * _CUTS
+_USED: Final = 4 * (_VALUES + _WAYS)
+_BITS_MIN: Final = int(Ipv6Entry.FAN_BITS_MIN)
+_BITS_MAX: Final = 22
+#: Pieces that two or three levels of cuts hold; no fan is better than two, only a well filled one than three.
+_TWO_LEVELS: Final = _WAYS**2
+_THREE_LEVELS: Final = _WAYS**3
+#: A fan with so few entries for the number of pieces costs nothing, however few of them it tells apart.
+_CHEAP: Final = 64
+#: A range that is this many bits wider than the part of it where most is cut is narrowed first.
+_NARROW_BITS: Final = 3
+#: What is left out of the part where most is cut: one piece of so many at either end.
+_OUTLIERS: Final = 16
+#: Of the parts of a range, in per cent: if so many are cut, each has a block of its own.
+_BLOCKS_SHARE: Final = 40
+#: Levels behind which nothing but cuts into equal parts is tried: 8M pieces are ten more. Both halves fit into STEPS.
+_DEEP: Final = 11
+
+
+class Blocks:
+    """Blocks that grow at the end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._words: U32 = np.zeros((1024, _ENTRIES), np.uint32)
+
+    @property
+    def words(self) -> U32:
+        """All of them: one row of sixteen 32-bit words each."""
+        return self._words[: self._count]
+
+    def add(self, count: int) -> int:
+        """Append zeroed blocks; return the number of the first one.
+
+        Raises:
+            CapacityError: more than entries can name.
+        """
+        first, self._count = self._count, self._count + count
+        limit = int(Ipv6Entry.BLOCK_MASK) + 1
+        if self._count > limit:
+            raise CapacityError("blocks for IPv6 prefixes", needed=self._count, limit=limit)
+        if self._count > len(self._words):
+            grown = np.zeros((max(self._count, 2 * len(self._words)), _ENTRIES), np.uint32)
+            grown[:first] = self._words[:first]
+            self._words = grown
+        return first
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """Ranges of keys that a level has to resolve; all are arrays with one element a range.
+
+    Attributes:
+        at: first piece that reaches into the range.
+        size: how many do; two at least.
+        low: first key.
+        high: last key.
+        place: number of the word that the entry goes to.
+        block: number of the block that is there for cuts of the range; -1: none is, the entry leads to one.
+    """
+
+    at: Indexes
+    size: Indexes
+    low: U64
+    high: U64
+    place: Indexes
+    block: Indexes
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @property
+    def end(self) -> Indexes:
+        """The piece behind the last one."""
+        return self.at + self.size
+
+    @property
+    def width(self) -> Indexes:
+        """Bits that are not the same in all keys."""
+        return _bit_length(self.low ^ self.high)
+
+    def take(self, which: NDArray[np.bool_]) -> _Ranges:
+        """Return some of them."""
+        return _Ranges(*(getattr(self, one.name)[which] for one in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: list[_Ranges]) -> _Ranges:
+        """Return all ranges of all parts."""
+        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
+
+
+class Forest:
+    """Trees that share their pieces and blocks.
+
+    Args:
+        blocks: where trees are appended.
+        starts: first key of each piece; ascending within each tree. That of a tree's first piece does not count.
+        values: the entry that each piece stands for.
+    """
+
+    def __init__(self, blocks: Blocks, starts: U64, values: U32) -> None:
+        self._blocks = blocks
+        self._starts = starts
+        self._values = values
+
+    def plant(self, at: Indexes, size: Indexes) -> Indexes:
+        """Build trees over all keys.
+
+        Args:
+            at: first piece of each tree.
+            size: how many it has.
+
+        Returns:
+            The number of the first of the two blocks that each tree begins with, one for each top bit of the key.
+        """
+        none = np.zeros(len(at), np.uint64)
+        whole = _Ranges(at, size, none, ~none, np.zeros(len(at), np.int64), np.full(len(at), -1))
+        first, ranges = self._blocks_each(_Parts(whole, np.ones(len(at), np.int64), self._starts))
+        level = 0
+        while len(ranges):
+            ranges = self._level(ranges) if level < _DEEP else self._cut_evenly(ranges)
+            level += 1
+        return first
+
+    def _level(self, ranges: _Ranges) -> _Ranges:
+        """Write one level; return the ranges of the next one."""
+        large = ranges.size > _TWO_LEVELS
+        if not large.any():
+            return self._cut_evenly(ranges)
+        few, many = ranges.take(~large), ranges.take(large)
+        slack = many.width - self._core(many)[1]
+        bits = self._best_bits(many, slack)
+        # Where a block is visited anyway, it may as well narrow the range.
+        narrow = (slack >= _NARROW_BITS) & (bits == 0) | (slack > 0) & (many.block >= 0)
+        narrow &= many.size > _THREE_LEVELS
+        parted = (bits > 0) & ~narrow
+        return _Ranges.joined(
+            [
+                self._cut_evenly(few),
+                self._cut_around(many.take(narrow)),
+                self._cut_evenly(many.take(~narrow & ~parted)),
+                self._part(many.take(parted), bits[parted]),
+            ]
+        )
+
+    def _core(self, ranges: _Ranges) -> tuple[U64, Indexes]:
+        """Return the smallest aligned part of each range that most starts are in: one of its keys, and its width."""
+        margin = ranges.size // _OUTLIERS
+        first, last = self._starts[ranges.at + 1 + margin], self._starts[ranges.end - 1 - margin]
+        return first, _bit_length(first ^ last)
+
+    def _best_bits(self, ranges: _Ranges, slack: Indexes) -> Indexes:
+        """Return of how many bits the equal parts of each range should be told apart; 0: parts are of no use.
+
+        As many as possible while something begins in half of the parts, or while they are few for what is in the range.
+        """
+        width = ranges.width
+        distinct = self._distinct_prefixes(ranges)
+        best = np.zeros(len(ranges), np.int64)
+        row = np.arange(len(ranges))
+        for bits in range(_BITS_MIN, _BITS_MAX + 1):
+            parts = 1 << bits
+            used = distinct[row, np.maximum(width - bits, 0)]
+            cheap = (parts * _CHEAP <= ranges.size) & (slack < _NARROW_BITS)
+            good = (2 * used >= parts) | cheap | ((bits == _BITS_MIN) & (used >= _CUTS))
+            best[good & (bits <= width)] = bits
+        return best
+
+    def _distinct_prefixes(self, ranges: _Ranges) -> Indexes:
+        """Return for each range and n into how many aligned parts of ``2**n`` keys its starts fall."""
+        inner, owner, _ = _members(ranges.at + 2, ranges.size - 2)
+        differing = _bit_length(self._starts[inner] ^ self._starts[inner - 1])
+        columns = _KEY_BITS + 1
+        histogram = np.bincount(owner * columns + differing, minlength=len(ranges) * columns)
+        at_most = np.cumsum(histogram.reshape(len(ranges), columns), axis=1)
+        found: Indexes = at_most[:, -1:] - at_most + 1
+        return found
+
+    def _cut_evenly(self, ranges: _Ranges) -> _Ranges:
+        """Cut ranges into at most five parts with as many pieces each."""
+        ways = np.minimum(-(-ranges.size // _WAYS), _WAYS)
+        ways = np.where(ranges.size <= _WAYS, ranges.size, ways)[:, None]
+        way = np.minimum(np.arange(_WAYS + 1)[None, :], ways)
+        edges = ranges.at[:, None] + way * ranges.size[:, None] // ways
+        # The last part ends the block; unused places repeat it.
+        first = np.minimum(edges[:, :-1], edges[np.arange(len(ranges)), ways[:, 0] - 1][:, None])
+        size = ranges.end[:, None] - first
+        size[:, :-1] = np.where(way[:, 1:-1] < ways, edges[:, 1:-1] - first[:, :-1], size[:, :-1])
+        return self._cut(ranges, self._starts[first[:, 1:]], first, size)
+
+    def _cut_around(self, ranges: _Ranges) -> _Ranges:
+        """Cut ranges where the part that most of their starts are in begins and ends."""
+        key, width = self._core(ranges)
+        mask = _mask(width)
+        begin, behind = key & ~mask, (key | mask) + np.uint64(1)
+        has_before, has_behind = begin > ranges.low, (key | mask) < ranges.high
+        second, second_at = self._reaching(ranges, begin)
+        third, third_at = self._reaching(ranges, behind)
+        nothing = np.zeros(len(ranges), np.int64)
+        firsts = [ranges.at, np.where(has_before, second, ranges.at), np.where(has_behind, third, ranges.end)]
+        lasts = [np.where(has_before, second_at, ranges.at), np.where(has_behind, third_at, ranges.end), ranges.end]
+        sizes = [
+            np.where(has, last - first, nothing)
+            for has, first, last in zip((has_before, ~nothing.astype(np.bool_), has_behind), firsts, lasts, strict=True)
+        ]
+        # Only what there is has a place; the last one ends the block.
+        starts = np.where(has_before, begin, behind)[:, None].repeat(_CUTS, axis=1)
+        starts[:, 1:] = np.where(has_behind, behind, begin)[:, None]
+        inner = np.where(has_before, 1, 0)
+        order = np.minimum(np.arange(_WAYS)[None, :] + 1 - inner[:, None], 1 + has_behind[:, None])
+        row = np.arange(len(ranges))[:, None]
+        return self._cut(ranges, starts, np.stack(firsts, axis=1)[row, order], np.stack(sizes, axis=1)[row, order])
+
+    def _reaching(self, ranges: _Ranges, keys: U64) -> tuple[Indexes, Indexes]:
+        """Return the piece of each range that a key is in, and the first one that begins at or behind it."""
+        low, high = ranges.at + 1, ranges.end
+        while (searching := low < high).any():
+            middle = (low + high) // 2
+            before = searching & (self._starts[np.minimum(middle, len(self._starts) - 1)] < keys)
+            low, high = np.where(before, middle + 1, low), np.where(searching & ~before, middle, high)
+        begins = (low < ranges.end) & (self._starts[np.minimum(low, len(self._starts) - 1)] == keys)
+        return np.where(begins, low, low - 1), low
+
+    def _cut(self, ranges: _Ranges, starts: U64, at: Indexes, size: Indexes) -> _Ranges:
+        """Write a block of cuts for each range; return the parts that more than one piece reaches into.
+
+        Args:
+            ranges: which are cut.
+            starts: where, four each.
+            at: first piece of each of the five parts.
+            size: how many reach into it.
+        """
+        new = ranges.block < 0
+        count = int(new.sum())
+        numbers = ranges.block.copy()
+        numbers[new] = self._blocks.add(count) + np.arange(count)
+        words = self._blocks.words
+        words.reshape(-1)[ranges.place[new]] = numbers[new]
+        low = np.concatenate([ranges.low[:, None], starts], axis=1)
+        high = np.concatenate([starts - np.uint64(1), ranges.high[:, None]], axis=1)
+        used = (_KEY_BITS - _bit_length(low ^ high)).astype(np.uint8)
+        words.view(np.uint64)[numbers, :_CUTS] = starts
+        words[numbers, _VALUES : _VALUES + _WAYS] = np.where(size > 1, 0, self._values[at])
+        words.view(np.uint8)[numbers, _USED : _USED + _WAYS] = used
+        repeats = np.zeros(at.shape, np.bool_)
+        repeats[:, 1:-1] = starts[:, 1:] == starts[:, :-1]
+        cut = (size > 1) & ~repeats
+        place = (numbers * _ENTRIES + _VALUES)[:, None] + np.arange(_WAYS)[None, :]
+        return _Ranges(at[cut], size[cut], low[cut], high[cut], place[cut], np.full(int(cut.sum()), -1))
+
+    def _part(self, ranges: _Ranges, bits: Indexes) -> _Ranges:
+        """Tell equal parts of ranges apart by so many bits of the key."""
+        parts = _Parts(ranges, bits, self._starts)
+        cut = np.bincount(parts.owner[parts.first_cut], minlength=len(ranges))
+        each = cut * 100 >= (_BLOCKS_SHARE << bits)
+        found: list[_Ranges] = []
+        for write, flag, which in ((self._blocks_each, 0, each), (self._fan, int(Ipv6Entry.FAN), ~each)):
+            some = ranges.take(which)
+            first, inner = write(_Parts(some, bits[which], self._starts))
+            self._blocks.words.reshape(-1)[some.place] = first | bits[which] << int(Ipv6Entry.BITS_SHIFT) | flag
+            found.append(inner)
+        return _Ranges.joined(found)
+
+    def _blocks_each(self, parts: _Parts) -> tuple[Indexes, _Ranges]:
+        """Write a block for each part; return the first of each range, and those parts that are cut."""
+        block = self._blocks.add(parts.count)
+        words = self._blocks.words[block:]
+        words.view(np.uint64)[:, :_CUTS] = parts.low()[:, None]
+        words[:, _VALUES : _VALUES + _WAYS] = parts.spread(self._values)[:, None]
+        words.view(np.uint8)[:, _USED : _USED + _WAYS] = (_KEY_BITS - parts.rest)[parts.range_of_part][:, None]
+        number = block + parts.cut
+        return block + parts.before, parts.inner(number * _ENTRIES + _VALUES + _CUTS, number)
+
+    def _fan(self, parts: _Parts) -> tuple[Indexes, _Ranges]:
+        """Write an entry for each part; return the first block of each range, and those parts that are cut."""
+        block = self._blocks.add(parts.count // _ENTRIES)
+        self._blocks.words[block:].reshape(-1)[:] = parts.spread(self._values)
+        nowhere = np.full(len(parts.cut), -1)
+        return block + parts.before // _ENTRIES, parts.inner(block * _ENTRIES + parts.cut, nowhere)
+
+
+class _Parts:
+    """The equal parts of ranges, all in one line, and which pieces are in which.
+
+    Attributes:
+        count: how many parts there are in all.
+        before: number of the first part of each range.
+        rest: bits of the key that are the same for no part of a range.
+        owner: number of the range of each piece in it.
+        first_cut: which of these are the first in their part, of those that do not begin with one.
+        cut: number of the part of each of them.
+    """
+
+    def __init__(self, ranges: _Ranges, bits: Indexes, starts: U64) -> None:
+        width = ranges.width
+        self._bits = bits
+        self.rest = width - bits
+        self.before = np.cumsum(1 << bits) - (1 << bits)
+        self.count = int((1 << bits).sum())
+        self._base = ranges.low & ~_mask(width)
+        self._piece, self.owner, leads = _members(ranges.at, ranges.size)
+        self._mask = _mask(self.rest)[self.owner]
+        self._offset = np.where(leads, np.uint64(0), starts[self._piece] - self._base[self.owner])
+        part = (self._offset >> self.rest[self.owner].astype(np.uint64)).astype(np.int64) + self.before[self.owner]
+        inside = (self._offset & self._mask) != 0
+        self._first = part + inside
+        inner = np.flatnonzero(inside)
+        heads = np.flatnonzero(np.diff(part[inner], prepend=-1))
+        self.first_cut = inner[heads]
+        self.cut = part[self.first_cut]
+        self._cut_size = np.diff(heads, append=len(inner)) + 1
+
+    @property
+    def range_of_part(self) -> Indexes:
+        """Number of the range of each part."""
+        return np.repeat(np.arange(len(self._bits)), 1 << self._bits)
+
+    def low(self) -> U64:
+        """First key of each part."""
+        of = self.range_of_part
+        within = (np.arange(self.count) - self.before[of]).astype(np.uint64)
+        low: U64 = self._base[of] + (within << self.rest[of].astype(np.uint64))
+        return low
+
+    def spread(self, values: U32) -> U32:
+        """The value of the piece that each part begins with."""
+        return np.repeat(values[self._piece], np.diff(self._first, append=self.count))
+
+    def inner(self, place: Indexes, block: Indexes) -> _Ranges:
+        """Return the parts that are cut, as ranges."""
+        of = self.first_cut
+        low = self._base[self.owner[of]] + (self._offset[of] & ~self._mask[of])
+        return _Ranges(self._piece[of] - 1, self._cut_size, low, low | self._mask[of], place, block)
+
+
+def _bit_length(numbers: U64) -> Indexes:
+    """Return what ``int.bit_length`` is of each; a float has room for half of the bits."""
+    upper = (numbers >> np.uint64(32)).astype(np.float64)
+    lower = (numbers & np.uint64(0xFFFFFFFF)).astype(np.float64)
+    bits: Indexes = np.where(upper > 0, np.frexp(upper)[1] + 32, np.frexp(lower)[1]).astype(np.int64)
+    return bits
+
+
+def _mask(bits: Indexes) -> U64:
+    """Return numbers with so many lower bits set, 0 to 64."""
+    half = (bits // 2).astype(np.uint64)
+    mask: U64 = ~(_ONES << half << (bits.astype(np.uint64) - half))
+    return mask
+
+
+def _members(at: Indexes, size: Indexes) -> tuple[Indexes, Indexes, NDArray[np.bool_]]:
+    """List ``at .. at + size - 1`` of each range, one range after the other.
+
+    Returns:
+        All pieces, the number of the range of each, and whether it is the first one there.
+    """
+    ends = np.cumsum(size)
+    owner = np.repeat(np.arange(len(at)), size)
+    number = np.arange(int(ends[-1]) if len(ends) else 0)
+    within = number - (ends - size)[owner]
+    return at[owner] + within, owner, within == 0

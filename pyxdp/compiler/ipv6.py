@@ -1,0 +1,62 @@
+"""The table that IPv6 addresses are looked up in, made from sorted pieces of all addresses.
+
+Upper and lower halves of addresses are keys of trees of their own (:mod:`pyxdp.compiler.forest`). Where prefixes longer
+than /64 are, the tree of upper halves leads to one of lower halves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pyxdp.abi import Entry, Ipv6Entry
+from pyxdp.compiler.forest import Blocks, Forest
+
+if TYPE_CHECKING:
+    from pyxdp.compiler.forest import U32, U64
+
+#: What leads to a tree of lower halves, but for the number of its first block.
+_LOWER: Final = int(Ipv6Entry.LOWER) | 1 << int(Ipv6Entry.BITS_SHIFT)
+
+
+def ipv6_blocks(high: U64, low: U64, classes: U32) -> U32:
+    """Build the table of a slot.
+
+    Args:
+        high: upper half of the first address of each piece, from ``::`` upwards.
+        low: lower half.
+        classes: of the piece.
+
+    Returns:
+        The blocks, one row of sixteen 32-bit words each.
+
+    Raises:
+        CapacityError: more blocks than entries can name.
+    """
+    blocks = Blocks()
+    start = blocks.add(2)
+    starts, values = _upper_halves(blocks, high, low, classes | np.uint32(Entry.LEAF))
+    root = int(Forest(blocks, starts, values).plant(np.array([0]), np.array([len(starts)]))[0])
+    blocks.words[start : start + 2] = blocks.words[root : root + 2]
+    return blocks.words
+
+
+def _upper_halves(blocks: Blocks, high: U64, low: U64, values: U32) -> tuple[U64, U32]:
+    """Return the pieces of upper halves, after the trees of the lower halves that some of them lead to."""
+    group = np.flatnonzero(np.diff(high, prepend=~high[:1]))
+    size = np.diff(group, append=len(high))
+    upper = high[group]
+    begun_before = low[group] != 0
+    is_cut = (size > 1) | begun_before
+    first = group - begun_before
+    entries = values[group]
+    entries[is_cut] = Forest(blocks, low, values).plant(first[is_cut], (group + size - first)[is_cut]) | _LOWER
+    # Behind an upper half that is cut, its last piece goes on, unless another one begins there or nothing is there.
+    following = np.append(upper[1:], np.uint64(0))
+    goes_on = is_cut & (upper + np.uint64(1) != following)
+    starts, merged = np.repeat(upper, 1 + goes_on), np.repeat(entries, 1 + goes_on)
+    behind = (np.arange(len(upper)) + np.cumsum(goes_on))[goes_on]
+    starts[behind] += np.uint64(1)
+    merged[behind] = values[(group + size - 1)[goes_on]]
+    return starts, merged

@@ -1,0 +1,290 @@
+"""Changing the classes of IPv6 addresses in blocks that packets are reading.
+
+Only one entry leads to a block. An entry whose addresses all change is changed in place. Where a prefix ends inside of
+what has one class so far, that entry is led to cuts that are written first; with other cuts around it, which are few,
+they are written anew together, so that a walk does not grow longer with every change.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pyxdp import abi
+from pyxdp.abi import Entry, Ipv6Entry, Limit
+from pyxdp.compiler.members.delta import NeedsRebuildError
+from pyxdp.compiler.members.pieces import overlaid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyxdp.compiler.members.growing import GrowingTable, Words
+    from pyxdp.compiler.members.pieces import Pieces, Spans
+
+_LEAF: Final = int(Entry.LEAF)
+_CLASS: Final = int(Entry.LEAF_MASK)
+_LOWER: Final = int(Ipv6Entry.LOWER)
+#: What every walk begins with, and what leads to a tree of lower halves: two blocks, one for each first bit.
+_TREE: Final = 1 << int(Ipv6Entry.BITS_SHIFT)
+_VALUES: Final = int(Limit.BLOCK_CUTS) + 1
+_FAN: Final = int(Limit.BLOCK_ENTRIES)
+_HALF: Final = 64
+_LOW: Final = (1 << _HALF) - 1
+#: Values of neighbouring cuts that are written anew together.
+_TOGETHER: Final = _VALUES**2
+#: Entries that one change visits at most; more are compiled afresh in less time.
+_MANY: Final = 20_000
+_ONES: Final = abi.encode(abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, bytes(_VALUES)))
+#: Where the values begin in the words of a block of cuts.
+_FIRST_VALUE: Final = int(np.flatnonzero(np.frombuffer(_ONES, np.uint32))[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What an entry stands for: keys from ``first`` to ``last``, of one half of addresses.
+
+    Attributes:
+        entry: the entry.
+        upper: ``None`` while the key is the upper half; else the upper half, and the key is the lower one.
+        bits: of the key that are unused yet, where it takes more of them.
+    """
+
+    entry: int
+    first: int
+    last: int
+    upper: int | None
+    bits: int
+
+    @property
+    def first_address(self) -> int:
+        return self.first << _HALF if self.upper is None else self.upper << _HALF | self.first
+
+    @property
+    def last_address(self) -> int:
+        return self.last << _HALF | _LOW if self.upper is None else self.upper << _HALF | self.last
+
+    @property
+    def is_leaf(self) -> bool:
+        return bool(self.entry & _LEAF)
+
+    @property
+    def is_cuts(self) -> bool:
+        """Whether it leads to cuts of the same key."""
+        return not self.entry & (_LEAF | _LOWER) and not self.taken
+
+    @property
+    def block(self) -> int:
+        return self.entry & Ipv6Entry.BLOCK_MASK
+
+    @property
+    def taken(self) -> int:
+        """Bits of the key that choose an entry of a fan, or one of several blocks of cuts; 0 for a single one."""
+        return self.entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
+
+    def lower(self) -> _Range:
+        """The same with the lower half of addresses as the key, as an entry with ``LOWER`` has it."""
+        return _Range(self.entry & ~_LOWER, 0, _LOW, self.first, _HALF)
+
+    def clipped(self, spans: Spans) -> Spans:
+        """Cut ascending spans to the addresses here."""
+        first, last = self.first_address, self.last_address
+        begin = bisect_left(spans, first, key=itemgetter(1))
+        end = bisect_right(spans, last, key=itemgetter(0))
+        return [(max(low, first), min(high, last)) for low, high in spans[begin:end]]
+
+
+class Ipv6Table:
+    """The blocks of a slot."""
+
+    def __init__(self, blocks: GrowingTable) -> None:
+        self._blocks = blocks
+
+    def remap(self, spans: Spans, renamed: Callable[[int], int]) -> None:
+        """Give every address of some spans another class.
+
+        Args:
+            spans: first and last address, ascending and disjoint.
+            renamed: the new class of addresses that have a class now.
+
+        Raises:
+            NeedsRebuildError: there is no room, or walks would become too long.
+        """
+        _Change(self._blocks, renamed).remapped(_Range(_TREE, 0, _LOW, None, _HALF), spans, 0)
+
+
+class _Change:
+    """One change of classes."""
+
+    def __init__(self, blocks: GrowingTable, renamed: Callable[[int], int]) -> None:
+        self._blocks = blocks
+        self._renamed = renamed
+        self._visited = 0
+
+    def remapped(self, at: _Range, spans: Spans, depth: int) -> int:
+        """Change what an entry leads to; return what the entry has to be.
+
+        Args:
+            at: the entry.
+            spans: what changes; others are left out.
+            depth: blocks on the way to the entry with this key.
+        """
+        spans = at.clipped(spans)
+        if not spans:
+            return at.entry
+        self._visit()
+        if at.is_leaf:
+            return self._remapped_leaf(at, spans, depth)
+        if at.entry & _LOWER:
+            after = self.remapped(at.lower(), spans, 0)
+            return after if after & _LEAF else _LOWER | after
+        children = list(self._values(at) if at.is_cuts else self._parted(at, spans))
+        if at.is_cuts and any(child.is_leaf and _cuts(spans, child) for _, _, child in children):
+            return self._rewritten(at, spans, depth)
+        for number, word, child in children:
+            after = self.remapped(child, spans, depth + 1)
+            if after != child.entry:
+                self._blocks.store(number, word, after)
+        return at.entry
+
+    def _visit(self) -> None:
+        self._visited += 1
+        if self._visited > _MANY:
+            raise NeedsRebuildError(f"more than {_MANY:,} IPv6 entries are concerned")
+
+    def _remapped_leaf(self, at: _Range, spans: Spans, depth: int) -> int:
+        if spans == [(at.first_address, at.last_address)]:
+            return _LEAF | self._renamed(at.entry & _CLASS)
+        parts = self._cut(at, spans)
+        return at.entry if parts is None else self._tree(parts, depth)
+
+    def _cut(self, at: _Range, spans: Spans) -> list[_Range] | None:
+        """Return what becomes of a leaf; ``None`` if nothing does."""
+        number = at.entry & _CLASS
+        first = at.first_address
+        moved = [(low - first, high - first) for low, high in spans]
+        pieces = overlaid([(0, number)], at.last_address - first + 1, moved, self._renamed)
+        if len(pieces) == 1:
+            return None if pieces[0][1] == number else [replace(at, entry=_LEAF | pieces[0][1])]
+        shifted = [(start + first, one) for start, one in pieces]
+        return list(self._parts(at, shifted))
+
+    def _parts(self, at: _Range, pieces: Pieces) -> Iterator[_Range]:
+        """Yield ranges of the keys of ``at`` that pieces of its addresses make."""
+        ends = [start - 1 for start, _ in pieces[1:]] + [at.last_address]
+        if at.upper is not None:
+            for (start, number), end in zip(pieces, ends, strict=True):
+                yield _Range(_LEAF | number, start & _LOW, end & _LOW, at.upper, 0)
+            return
+        mixed: Pieces = []
+        for (start, number), end in zip(pieces, ends, strict=True):
+            first, last = start, end
+            if mixed:
+                mixed.append((start & _LOW, number))
+                if end >> _HALF == start >> _HALF and end & _LOW != _LOW:
+                    continue
+                yield self._mixed(start >> _HALF, mixed)
+                mixed, first = [], (start | _LOW) + 1
+            if last & _LOW != _LOW:
+                mixed, last = [(0, number)], (last & ~_LOW) - 1
+            if first <= last:
+                yield _Range(_LEAF | number, first >> _HALF, last >> _HALF, None, 0)
+
+    def _mixed(self, upper: int, pieces: Pieces) -> _Range:
+        """The range of a single upper half, whose lower halves have several classes."""
+        inner = list(self._parts(_Range(0, 0, _LOW, upper, 0), [(upper << _HALF | low, one) for low, one in pieces]))
+        lower = [replace(one, last=min(one.last, _LOW >> 1)) for one in inner if one.first <= _LOW >> 1]
+        higher = [replace(one, first=max(one.first, _LOW + 1 >> 1)) for one in inner if one.last > _LOW >> 1]
+        blocks = np.concatenate([self._block(lower, 0), self._block(higher, 0)])
+        return _Range(_LOWER | _TREE | self._blocks.append(blocks), upper, upper, None, 0)
+
+    def _rewritten(self, at: _Range, spans: Spans, depth: int) -> int:
+        """Write cuts anew, together with those below and above as long as they are few."""
+        before = list(islice(self._flat(at), _TOGETHER + 1))
+        if len(before) > _TOGETHER:
+            before = [child for _, _, child in self._values(at)]
+        after: list[_Range] = []
+        for child in before:
+            inside = child.clipped(spans)
+            if child.is_leaf and inside:
+                after += self._cut(child, inside) or [child]
+            else:
+                after.append(replace(child, entry=self.remapped(child, spans, depth + 1)))
+        return self._tree(_merged(after), depth)
+
+    def _flat(self, at: _Range) -> Iterator[_Range]:
+        """Yield the values of cuts, and of cuts that these lead to."""
+        for _, _, child in self._values(at):
+            if child.is_cuts:
+                yield from self._flat(child)
+            else:
+                yield child
+
+    def _parted(self, at: _Range, spans: Spans) -> Iterator[tuple[int, int, _Range]]:
+        """Yield block, word and range of the entries behind equal parts of a range that spans concern.
+
+        An entry of a fan is one such; a block of cuts has several.
+        """
+        bits = at.bits - at.taken
+        begin = at.first >> at.bits << at.bits
+        behind = 0
+        for low, high in spans:
+            first, last = ((one >> _HALF if at.upper is None else one & _LOW) - begin >> bits for one in (low, high))
+            for place in range(max(first, behind), last + 1):
+                start = begin + (place << bits)
+                ends = max(start, at.first), min(start + (1 << bits) - 1, at.last)
+                if at.entry & Ipv6Entry.FAN:
+                    number, word = at.block + place // _FAN, place % _FAN
+                    yield number, word, _Range(int(self._blocks.element(number)[word]), *ends, at.upper, bits)
+                else:
+                    yield from self._values(_Range(at.block + place, *ends, at.upper, bits))
+            behind = last + 1
+
+    def _values(self, at: _Range) -> Iterator[tuple[int, int, _Range]]:
+        """Yield block, word and range of the values of cuts that some key has."""
+        cuts = abi.decode(abi.Cuts, self._blocks.element(at.block).tobytes())
+        starts = [at.first, *cuts.start, at.last + 1]
+        for place, (entry, used) in enumerate(zip(cuts.value, cuts.used, strict=True)):
+            first, last = starts[place], min(starts[place + 1] - 1, at.last)
+            if first <= last:
+                yield at.block, _FIRST_VALUE + place, _Range(entry, first, last, at.upper, _HALF - used)
+
+    def _tree(self, parts: Sequence[_Range], depth: int) -> int:
+        """Write cuts for ascending ranges, with as few steps as possible; return an entry that leads there."""
+        return parts[0].entry if len(parts) == 1 else self._blocks.append(self._block(parts, depth))
+
+    def _block(self, parts: Sequence[_Range], depth: int) -> Words:
+        """Return the words of cuts for ascending ranges; write those below."""
+        if depth >= Ipv6Entry.STEPS // 2:
+            raise NeedsRebuildError("walks through IPv6 blocks would become too long")
+        size = 1
+        while size * _VALUES < len(parts):
+            size *= _VALUES
+        groups = [parts[at : at + size] for at in range(0, len(parts), size)]
+        values = [self._tree(group, depth + 1) for group in groups]
+        used = [_HALF - group[0].bits if len(group) == 1 else 0 for group in groups]
+        starts = [group[0].first for group in groups[1:]] or [parts[0].first]
+        missing = _VALUES - len(groups)
+        starts += starts[-1:] * (_VALUES - 1 - len(starts))
+        cuts = abi.Cuts(tuple(starts), (*values, *values[-1:] * missing), bytes([*used, *used[-1:] * missing]))
+        return np.frombuffer(abi.encode(cuts), np.uint32)
+
+
+def _merged(parts: Sequence[_Range]) -> list[_Range]:
+    """Put neighbouring leaves of one class together."""
+    merged = [parts[0]]
+    for part in parts[1:]:
+        if part.is_leaf and part.entry == merged[-1].entry:
+            merged[-1] = replace(merged[-1], last=part.last)
+        else:
+            merged.append(part)
+    return merged
+
+
+def _cuts(spans: Spans, at: _Range) -> bool:
+    """Whether spans hold some of the addresses and not all."""
+    return at.clipped(spans) not in ([], [(at.first_address, at.last_address)])

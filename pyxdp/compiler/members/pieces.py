@@ -1,0 +1,46 @@
+"""Pieces of a line of numbers, each with a class, and what happens to them where classes change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: ``(first number, class)``, ascending; each reaches to the next.
+Pieces: TypeAlias = list[tuple[int, int]]
+
+#: ``(first, last)``, ascending and disjoint.
+Spans: TypeAlias = list[tuple[int, int]]
+
+
+def overlaid(pieces: Pieces, end: int, spans: Spans, renamed: Callable[[int], int]) -> Pieces:
+    """Give the numbers of some spans other classes.
+
+    Args:
+        pieces: all of the line; no two neighbours with the same class.
+        end: of the line: one more than its last number.
+        spans: which numbers change.
+        renamed: the new class of numbers that have a class now.
+    """
+    result: Pieces = []
+
+    def begin(start: int, number: int) -> None:
+        if not result or result[-1][1] != number:
+            result.append((start, number))
+
+    at = 0
+    for position, (start, number) in enumerate(pieces):
+        until = pieces[position + 1][0] if position + 1 < len(pieces) else end
+        while at < len(spans) and spans[at][0] < until:
+            first, last = spans[at]
+            if first > start:
+                begin(start, number)
+            begin(max(first, start), renamed(number))
+            start = min(last + 1, until)  # noqa: PLW2901 - what is left of the piece
+            if last >= until:
+                break
+            at += 1
+        if start < until:
+            begin(start, number)
+    return result

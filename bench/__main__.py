@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from bench.parts import PARTS, ROOT, measure
@@ -31,7 +32,7 @@ def main() -> int:
     if _INSIDE not in os.environ:
         return _in_namespaces()
     scale = SCALES[arguments.scale].limited(arguments.rules, arguments.cidrs)
-    return measure(scale, arguments.only or list(PARTS), page=arguments.page)
+    return measure(scale, arguments.only or list(PARTS), arguments.output, page=arguments.page)
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rules", type=int, help="at most so many rules")
     parser.add_argument("--cidrs", type=int, help="at most so many CIDRs")
+    parser.add_argument("--output", type=Path, default=Path("build/bench.json"), help="of all figures; %(default)s")
     return parser.parse_args()
 
 

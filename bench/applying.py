@@ -46,11 +46,12 @@ RULE_MS: Final = 100
 _NEWCOMER: Final = "198.19.0.1"
 
 
-def applied(size: Size, say: Callable[[str], None]) -> Iterator[Line]:
+def applied(size: Size, applies: int, say: Callable[[str], None]) -> Iterator[Line]:
     """Measure memory, full and small changes of ten rules and of the large policy.
 
     Args:
-        size: how much.
+        size: how much; small changes are made as often as it has rounds.
+        applies: how often the large policy is applied from files; more than once: by the command, too.
         say: told what is being done.
     """
     large = rulesets.large(size.rules, size.prefixes)
@@ -58,15 +59,16 @@ def applied(size: Size, say: Callable[[str], None]) -> Iterator[Line]:
         large.write(Path(folder))
         say("ten rules: memory")
         yield _small(made.host)
-        yield from _from_files(made.host, Path(folder), size, say)
+        yield from _from_files(made.host, Path(folder), size, applies, say)
         say("small changes of the large policy")
         if find_spec("pyxdp.enforcer") is None:
             note = "this version has no pyxdp.enforcer"
             yield from (Line(title, None, note=note) for title in (_member_title(size), _rule_title(size)))
         else:
             yield from _changes(made.host, large, size)
-        say("the command pyxdp apply")
-        yield _by_command(made.host, Path(folder), size)
+        if applies > 1:
+            say("the command pyxdp apply")
+            yield _by_command(made.host, Path(folder), size)
 
 
 def _small(host: Namespace) -> Line:
@@ -87,12 +89,12 @@ def _memory(title: str, most: float) -> Line:
     return Line(title, sum(found.values()), "MiB", most=most, detail=largest)
 
 
-def _from_files(host: Namespace, folder: Path, size: Size, say: Callable[[str], None]) -> Iterator[Line]:
+def _from_files(host: Namespace, folder: Path, size: Size, applies: int, say: Callable[[str], None]) -> Iterator[Line]:
     """Apply the large policy from files again and again, each time on a machine without policy."""
     rounds: list[dict[str, float]] = []
     with host.entered():
-        for number in range(1, size.rounds + 1):
-            say(f"full apply from files, {number} of {size.rounds}")
+        for number in range(1, applies + 1):
+            say(f"full apply from files, {number} of {applies}")
             try:
                 rounds.append(_once(folder))
                 memory = _memory(f"kernel memory of all maps, both slots, {_what(size)}", LARGE_MIB)
@@ -104,8 +106,8 @@ def _from_files(host: Namespace, folder: Path, size: Size, say: Callable[[str], 
     yield memory
     title = f"full apply of {_what(size)}, from YAML files"
     yield Line(title, median(total), "s", most=APPLY_S, detail=parts, samples=total)
-    yield Line("of this, compiling", parts["compile"], "s", most=COMPILE_S)
-    yield replace(programs, title="the same of all programs that are pinned")
+    yield Line("compiling of the same", parts["compile"], "s", most=COMPILE_S)
+    yield replace(programs, title="the same, all programs of an interface that are pinned")
 
 
 def _once(folder: Path) -> dict[str, float]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: How long one measurement should take, in seconds; the frames are as many as that needs.
 LONG_ENOUGH: Final = 0.1
-_FEWEST: Final = 128
+_FEWEST: Final = 1024
 _MOST: Final = 1_000_000
 #: Part of the frames that a firewall may let through: neighbours and the like are none of them.
 _LEAK: Final = 0.001
@@ -74,9 +74,9 @@ class Cable:
         while True:
             rate = self.measure()
             seconds = rate.nanoseconds * self._frames / 1e9
-            if seconds >= LONG_ENOUGH / 4 or self._frames >= _MOST:
+            if seconds >= LONG_ENOUGH / 8 or self._frames >= _MOST:
                 break
-            self._frames *= 4
+            self._frames *= 8
         self._frames = max(_FEWEST, min(_MOST, round(self._frames * LONG_ENOUGH / seconds)))
 
     def measure(self) -> Rate:

@@ -13,6 +13,7 @@ from pyxdp.bench import rulesets
 from pyxdp.bench.figures import above, alternating
 from pyxdp.bench.judging import each
 from pyxdp.bench.traffic import Traffic, encoded
+from pyxdp.bpf import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +118,8 @@ def _point(  # noqa: PLR0913, PLR0917 - what a point is made of
         runs = {name: each(traffic, program, repeat) for name, (traffic, program) in arena.programs.items()}
         found = alternating(rounds, runs)
         point.run = {name: above(samples, found[FLOOR]) for name, samples in found.items() if name != FLOOR}
-        _rates(point, arena.cables, rounds)
+        if features.probe().live_frames:
+            _rates(point, arena.cables, rounds)
     return point
 
 

@@ -20,6 +20,10 @@ PAGE: Final = ROOT / "docs/benchmarks.md"
 PLOTS: Final = ROOT / "docs/benchmarks"
 TEXT: Final = Path(__file__).with_name("page.md")
 
+#: Parts whose lines have targets.
+_TARGETS: Final = ("verdicts", "lookup", "apply", "switches")
+#: Of so many details all are shown.
+_MANY: Final = 8
 #: Colours that people with the usual kinds of colour blindness tell apart (Okabe and Ito); the same in all plots.
 _COLOURS: Final = {
     "floor": "#999999",
@@ -68,6 +72,7 @@ def render(result: Mapping[str, Any], images: Mapping[str, str]) -> str:
         "machine": _machine(result),
         "targets": _targets(result),
         "details": _details(result),
+        "lookup": _lookup(result),
         "flows": _flows(result),
         "services": tables.services(result["services"]) if "services" in result else _missing(result, "services"),
     }
@@ -90,8 +95,19 @@ def _machine(result: Mapping[str, Any]) -> str:
         *([name, version] for name, version in result["tools"].items()),
     ]
     lines = [f"| {name} | {value} |" for name, value in rows]
-    head = f"Measured on {result['date']} in {result['seconds']:,} seconds (`{result['scale']}`).\n\n| | |\n|---|---|\n"
-    return head + "\n".join(lines)
+    head = f"Measured on {result['date']} in {result['seconds']:,} seconds (`{result['scale']}`)."
+    return "\n".join([head, *_other_runs(result), "", "| | |", "|---|---|", *lines])
+
+
+def _other_runs(result: Mapping[str, Any]) -> list[str]:
+    """Say which parts a run that left them out has taken over from runs before."""
+    found = []
+    for part, run in result["runs"].items():
+        if part in result and any(run[name] != result[name] for name in ("commit", "date", "scale")):
+            found.append(
+                f"The part *{part}* is of another run: {run['date']}, commit {run['commit']}, `{run['scale']}`."
+            )
+    return found
 
 
 def _lines(result: Mapping[str, Any], *parts: str) -> list[Line]:
@@ -103,7 +119,7 @@ def _lines(result: Mapping[str, Any], *parts: str) -> list[Line]:
 
 
 def _targets(result: Mapping[str, Any]) -> str:
-    found = [line for line in _lines(result, "verdicts", "lookup", "apply") if line.target or line.value is None]
+    found = [line for line in _lines(result, *_TARGETS) if line.target or line.value is None]
     rows = [[line.title, line.shown, line.target, _mark(line)] for line in found]
     notes = [f"- {line.title}: {line.note}" for line in found if line.note]
     errors = [f"- the part *{part}* could not be measured: {why}" for part, why in result["errors"].items()]
@@ -118,13 +134,27 @@ def _mark(line: Line) -> str:
 def _details(result: Mapping[str, Any]) -> str:
     """What is behind each figure."""
     parts = []
-    for line in _lines(result, "verdicts", "lookup", "apply"):
-        values = [f"{name} {_value(value)}" for name, value in line.detail.items() if value is not None]
+    for line in _lines(result, "verdicts", "apply", "switches"):
+        values = [f"{name} {_value(value)}" for name, value in _telling(line.detail)]
         if line.samples:
             values.append("rounds: " + ", ".join(number(it) for it in line.samples))
         if values:
             parts.append(f"- **{line.title}** ({line.unit or 'number'}): " + "; ".join(values))
     return "\n".join(parts)
+
+
+def _telling(detail: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What matters: of many figures those that are not small beside the largest."""
+    known = [(name, value) for name, value in detail.items() if value is not None]
+    if len(known) <= _MANY:
+        return known
+    largest = max(value for _, value in known)
+    return [(name, value) for name, value in known if value >= largest / 100]
+
+
+def _lookup(result: Mapping[str, Any]) -> str:
+    rows = [[line.title, line.shown, line.target, _mark(line)] for line in _lines(result, "lookup")]
+    return markdown(["what", "figure", "target", ""], rows) if rows else _missing(result, "lookup")
 
 
 def _value(value: object) -> str:
@@ -153,7 +183,7 @@ def _curve(curves: Mapping[str, Any], kind: str, images: Mapping[str, str]) -> s
     parts = [
         images.get(f"{kind}-rate", ""),
         f"Frames a second on one CPU, by number of {kind} (M: million):",
-        tables.rates(points, titles, kind),
+        tables.rates(points, titles, kind) or curves.get("no_rates", ""),
         images.get(f"{kind}-ns", ""),
         f"Nanoseconds over an empty program (`BPF_PROG_TEST_RUN`), by number of {kind}:",
         tables.runs(points, titles, kind),

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import traceback
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +16,11 @@ from bench import page, tables
 from bench.applying import applied
 from bench.curves import curve
 from bench.rivals import RIVALS
+from bench.switching import switched
 from bench.tools import commit, tools
 from pyxdp.bench import table
 from pyxdp.bench.machine import machine
+from pyxdp.bpf import features
 from tests.lab.mounts import unshare_mounts
 
 if TYPE_CHECKING:
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
     Say: TypeAlias = Callable[[str], None]
 
 ROOT: Final = Path(__file__).parent.parent
-RESULT: Final = ROOT / "build/bench.json"
 
 
-def measure(scale: Scale, parts: Sequence[str], *, page: bool) -> int:
-    """Measure the parts, print them, write them to ``build/bench.json``, which keeps the figures of other parts.
+def measure(scale: Scale, parts: Sequence[str], output: Path, *, page: bool) -> int:
+    """Measure the parts, print them, write them to a file, which keeps the figures of other parts.
 
     Args:
         scale: how much.
         parts: names, of :data:`PARTS`.
+        output: the file; JSON.
         page: write ``docs/benchmarks.md`` too.
 
     Returns:
@@ -47,20 +48,14 @@ def measure(scale: Scale, parts: Sequence[str], *, page: bool) -> int:
     """
     unshare_mounts()
     say = _Clock()
-    kept = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() and set(parts) != set(PARTS) else {}
-    result: dict[str, Any] = kept | {
-        "machine": machine(),
-        "tools": tools(),
-        "commit": commit(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "scale": scale.name,
-        "errors": {},
-    }
+    kept = json.loads(output.read_text(encoding="utf-8")) if output.exists() and set(parts) != set(PARTS) else {}
+    run = {"commit": commit(), "date": time.strftime("%Y-%m-%d", time.gmtime()), "scale": scale.name}
+    result: dict[str, Any] = {"runs": {}, **kept, **run, "machine": machine(), "tools": tools(), "errors": {}}
     failed = [part for part in PARTS if part in parts and _measured(part, scale, result, say)]
     result["seconds"] = round(say.seconds)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    say(f"all figures: {RESULT.relative_to(ROOT)}")
+    output.parent.mkdir(exist_ok=True)
+    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    say(f"all figures: {output}")
     if page:
         say(f"written: {_write_page(result)}")
     if failed:
@@ -102,7 +97,8 @@ def _measured(part: str, scale: Scale, result: dict[str, Any], say: _Clock) -> b
     if lines:
         result[part] = [line.as_json() for line in lines]
         print(tables.lines(lines), flush=True)
-    result.setdefault("part_seconds", {})[part] = round(say.seconds - begin)
+    run = {name: result[name] for name in ("commit", "date", "scale")}
+    result["runs"][part] = run | {"seconds": round(say.seconds - begin)}
     return part in result["errors"] or any(line.failed for line in lines)
 
 
@@ -121,17 +117,22 @@ def _lookup(scale: Scale, say: Say) -> list[Line]:
 
 
 def _flows(scale: Scale, say: Say) -> list[Line]:
-    size = scale.size if scale.families else replace(scale.size, rules=min(1000, scale.size.rules))
-    return table.flows(table.resembling(size), size, say)
+    return table.flows(table.resembling(scale.flows), scale.flows, say)
 
 
 def _apply(scale: Scale, say: Say) -> Iterable[Line]:
-    return applied(replace(scale.size, rounds=scale.applies), say)
+    return applied(scale.size, scale.applies, say)
+
+
+def _switches(scale: Scale, say: Say) -> list[Line]:
+    return switched(scale.switches, say)
 
 
 def _curves(scale: Scale, say: Say) -> dict[str, Any]:
+    live = features.probe().live_frames
     return {
         "titles": {rival.name: rival.title for rival in RIVALS},
+        "no_rates": "" if live else f"no frames can be sent: {live}",
         "rules": [it.as_json() for it in curve("rules", scale.rules, scale.rounds, scale.repeat, say)],
         "prefixes": [it.as_json() for it in curve("prefixes", scale.prefixes, scale.rounds, scale.repeat, say)],
     }
@@ -155,6 +156,7 @@ PARTS: Final[dict[str, Callable[[Scale, _Clock], Iterable[Line] | dict[str, Any]
     "lookup": _lookup,
     "flows": _flows,
     "apply": _apply,
+    "switches": _switches,
     "curves": _curves,
     "services": _services,
 }

@@ -56,7 +56,7 @@ def curves(found: Mapping[str, Any]) -> str:
             runs(points, found["titles"], kind),
             absences(points, found["titles"], kind),
         ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join([*filter(None, parts), found.get("no_rates", "")]) + "\n"
 
 
 def rates(points: Sequence[Mapping[str, Any]], titles: Mapping[str, str], kind: str) -> str:

@@ -25,20 +25,40 @@ COUNTRY: Final = {24: 33, 23: 12, 22: 24, 21: 8, 20: 7, 19: 6, 18: 4, 17: 2.5, 1
 WIDE: Final = {32: 18, 40: 6, 44: 6, 48: 40, 56: 8, 64: 12, 128: 10}
 
 _PUBLIC: Final = np.array([first for first in range(256) if first not in RESERVED], np.uint64)
+#: Addresses of a /16.
+_BLOCK: Final = 1 << 16
 #: Of the prefixes of a country, how many follow right behind another one.
 _ADJACENT: Final = 0.55
 _AFRESH: Final = 0.02
 
 
 def blocklist(count: int, seed: int = 0) -> Prefixes:
-    """Return ``count`` disjoint IPv4 prefixes with the lengths of a blocklist, anywhere in the public address space."""
+    """Return ``count`` disjoint IPv4 prefixes with the lengths of a blocklist, all over the public address space.
+
+    Each has a stretch of the address space to itself, in a random place of it; the stretches are as long as can be.
+
+    Args:
+        count: up to about six million: then the address space is full.
+        seed: the same gives the same prefixes.
+
+    Raises:
+        ValueError: it is full.
+    """
     random = np.random.default_rng([seed, 1])
-    found: NDArray[np.uint64] = np.empty(0, np.uint64)
-    while len(found) < count:
-        missing = count - len(found)
-        more = _anywhere(random, _lengths(random, BLOCKLIST, missing + missing // 4 + 16))
-        found = _disjoint(np.concatenate((found, more)))
-    return Prefixes(np.sort(random.choice(found, count, replace=False)), NO_WIDE)
+    lengths = np.sort(_lengths(random, BLOCKLIST, count))
+    sizes = np.uint64(1) << (np.uint64(32) - lengths)
+    blocks = random.permutation((_PUBLIC[:, None] << np.uint64(8) | np.arange(256, dtype=np.uint64)).ravel())
+    stretch = np.uint64(_BLOCK)
+    while np.maximum(sizes, stretch).sum() > len(blocks) * _BLOCK:
+        stretch >>= np.uint64(1)
+        if not stretch:
+            raise ValueError(f"{count:,} prefixes of a blocklist do not fit into the address space")
+    # The longest come first, so that each begins at a multiple of its length and none crosses the end of a block.
+    stretches = np.maximum(sizes, stretch)
+    begins = np.cumsum(stretches) - stretches
+    within = begins % np.uint64(_BLOCK) + random.integers(0, stretches // sizes, count, np.uint64) * sizes
+    address = blocks[(begins // np.uint64(_BLOCK)).astype(np.intp)] << np.uint64(16) | within
+    return Prefixes(np.sort(address << np.uint64(8) | lengths), NO_WIDE)
 
 
 def country(count: int, seed: int = 0) -> Prefixes:

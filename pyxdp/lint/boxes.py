@@ -85,13 +85,16 @@ def meet(left: Intervals, right: Intervals) -> Intervals:
     if left is right:
         return left
     few, many = (left, right) if len(left) <= len(right) else (right, left)
+    if len(few) == 1 and few[0][0] <= many[0][0] and many[-1][1] <= few[0][1]:
+        return many
     found: list[tuple[int, int]] = []
     for low, high in few:
-        at = max(bisect_right(many, (low, _BEYOND)) - 1, 0)
-        while at < len(many) and many[at][0] <= high:
-            if many[at][1] >= low:
-                found.append((max(low, many[at][0]), min(high, many[at][1])))
-            at += 1
+        begin, end = _touched(many, low, high)
+        if begin < end:
+            first = len(found)
+            found += many[begin:end]
+            found[first] = max(low, found[first][0]), found[first][1]
+            found[-1] = found[-1][0], min(high, found[-1][1])
     return tuple(found)
 
 
@@ -99,19 +102,24 @@ def minus(left: Intervals, right: Intervals) -> Intervals:
     """Return what is in ``left`` only."""
     if left is right:
         return ()
+    if len(left) > len(right) > 0:
+        return meet(left, minus(((left[0][0], left[-1][1]),), right))
     found: list[tuple[int, int]] = []
     for low, high in left:
-        begin = low
-        at = max(bisect_right(right, (low, _BEYOND)) - 1, 0)
-        while at < len(right) and right[at][0] <= high:
-            if right[at][1] >= begin:
-                if right[at][0] > begin:
-                    found.append((begin, right[at][0] - 1))
-                begin = right[at][1] + 1
-            at += 1
-        if begin <= high:
-            found.append((begin, high))
+        begin, end = _touched(right, low, high)
+        # Of whole slices, since either may have very many.
+        starts = [low, *(last + 1 for _, last in right[begin:end])]
+        ends = [*(first - 1 for first, _ in right[begin:end]), high]
+        found += [(first, last) for first, last in zip(starts, ends, strict=True) if first <= last]
     return tuple(found)
+
+
+def _touched(intervals: Intervals, low: int, high: int) -> tuple[int, int]:
+    """Return from where to where intervals have something in common with one."""
+    begin = max(bisect_right(intervals, (low, _BEYOND)) - 1, 0)
+    if begin < len(intervals) and intervals[begin][1] < low:
+        begin += 1
+    return begin, bisect_right(intervals, (high, _BEYOND), begin)
 
 
 def holds(intervals: Intervals, number: int) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyxdp.lint.finding import Example
     from pyxdp.lint.places import Place, RuleKey
     from pyxdp.lint.survey import Survey
-    from pyxdp.model import Resources
+    from pyxdp.lint.world import World
     from pyxdp.net import Address
     from pyxdp.resolver import AddressSet, EffectiveRule, Side
 
@@ -29,11 +29,12 @@ _MARKS: Final = IPv6Network("100::/64")
 _LISTED: Final = 3
 
 
-def silent_peers(resources: Resources) -> dict[tuple[RuleKey, str], tuple[str, ...]]:
+def silent_peers(world: World) -> dict[tuple[RuleKey, str], tuple[str, ...]]:
     """Return the host endpoints without expectedIPs that each side of each rule picks by its selector.
 
     Each such endpoint is given an address that nobody has; the rules whose address sets hold it then pick the endpoint.
     """
+    resources = world.resources
     silent = [endpoint for endpoint in resources.hostEndpoints if not endpoint.expectedIPs]
     if not silent:
         return {}
@@ -42,7 +43,7 @@ def silent_peers(resources: Resources) -> dict[tuple[RuleKey, str], tuple[str, .
         replace(it, expectedIPs=(marks[it.metadata.name],)) if it.metadata.name in marks else it
         for it in resources.hostEndpoints
     )
-    policy = effective_policy(replace(resources, hostEndpoints=marked))
+    policy = effective_policy(replace(resources, hostEndpoints=marked), world.resolver)
     known: dict[str, frozenset[int]] = {}
     found = {}
     for endpoint in policy.endpoints:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from pyxdp.compiler.intervals import Intervals, union
 from pyxdp.compiler.matches import matches_of
@@ -80,7 +81,7 @@ class Regions:
     def _members(self, address_set: AddressSet, family: Family) -> Intervals:
         key = (address_set.id, family)
         if key not in self._sets:
-            self._sets[key] = union(_bounds_of(address_set.networks, family))
+            self._sets[key] = _merged(address_set.networks, family)
         return self._sets[key]
 
 
@@ -120,8 +121,15 @@ def bounds(network: Network) -> tuple[int, int]:
     return first, first + (1 << network.max_prefixlen - network.prefixlen) - 1
 
 
-def _bounds_of(networks: Prefixes, family: Family) -> Iterator[tuple[int, int]]:
-    """Return first and last addresses as :func:`bounds` does, without a million objects."""
-    if family == 4:  # noqa: PLR2004 - IP version
-        return ((key >> 8, (key >> 8) + (1 << 32 - (key & 0xFF)) - 1) for key in networks.ipv4.tolist())
-    return (bounds(network) for network in islice(networks, len(networks.ipv4), None))
+def _merged(networks: Prefixes, family: Family) -> Intervals:
+    """Return the addresses of one IP version in prefixes."""
+    if family == 6:  # noqa: PLR2004 - IP version
+        return union(map(bounds, map(networks.__getitem__, range(len(networks.ipv4), len(networks)))))
+    if not len(networks.ipv4):
+        return ()
+    first = (networks.ipv4 >> np.uint64(8)).astype(np.int64)
+    last = first + (1 << 32 - (networks.ipv4 & np.uint64(0xFF)).astype(np.int64)) - 1
+    highest = np.maximum.accumulate(last)
+    apart = np.flatnonzero(first[1:] > highest[:-1] + 1)
+    begins, ends = first[np.concatenate(([0], apart + 1))], highest[np.concatenate((apart, [-1]))]
+    return tuple(zip(begins.tolist(), ends.tolist(), strict=True))

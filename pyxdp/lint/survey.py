@@ -44,4 +44,4 @@ class Survey:
     @cached_property
     def silent_peers(self) -> Mapping[tuple[RuleKey, str], tuple[str, ...]]:
         """Host endpoints without addresses that a side of a rule picks."""
-        return silent_peers(self.world.resources)
+        return silent_peers(self.world)

@@ -15,7 +15,7 @@ from pyxdp.errors import UnsupportedPolicyError
 from pyxdp.lint.finding import IGNORE_ANNOTATION
 from pyxdp.model import FelixConfiguration, HostEndpoint, Metadata, Resources
 from pyxdp.net import Interface
-from pyxdp.resolver import Direction, resolve
+from pyxdp.resolver import Direction, Resolver, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,6 +58,7 @@ class World:
         loose: each policy that selects no host endpoint, alone on an endpoint without a name.
         refused: ``(kind/name, reason)`` of policies that can not be enforced; left out of everything else.
         owners: policies and profiles as written, by kind and name.
+        resolver: it knows the rules already.
     """
 
     resources: Resources
@@ -65,6 +66,7 @@ class World:
     loose: tuple[Shape, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     owners: Mapping[tuple[str, str], GlobalNetworkPolicy | Profile] = field(default_factory=dict)
+    resolver: Resolver = field(default_factory=Resolver, compare=False, repr=False)
 
     def rule(self, rule: RuleId) -> Rule | None:
         """Return a rule as it was written; ``None`` when Calico makes it itself."""
@@ -100,7 +102,7 @@ def _without(resources: Resources, names: set[str]) -> Resources:
     )
 
 
-def effective_policy(resources: Resources) -> EffectivePolicy:
+def effective_policy(resources: Resources, resolver: Resolver) -> EffectivePolicy:
     """Resolve host endpoints as if all were of one node and had an interface each, ``ifN`` for the N-th."""
     renamed = tuple(
         replace(endpoint, node=NODE, interfaceName=f"if{number}")
@@ -108,11 +110,12 @@ def effective_policy(resources: Resources) -> EffectivePolicy:
     )
     staged = replace(resources, hostEndpoints=renamed, felixConfigurations=_unrestricted())
     interfaces = [Interface(endpoint.interfaceName, number + 1) for number, endpoint in enumerate(renamed)]
-    return resolve(staged, NODE, interfaces)
+    return resolver.resolve(staged, NODE, interfaces)
 
 
 def _world(resources: Resources, refused: tuple[tuple[str, str], ...]) -> World:
-    policy, endpoints = effective_policy(resources), resources.hostEndpoints
+    resolver, endpoints = Resolver(), resources.hostEndpoints
+    policy = effective_policy(resources, resolver)
     failsafes = {node: node_failsafes(resources, node) for node in sorted({it.node for it in endpoints})}
     members: dict[tuple[object, ...], list[HostEndpoint]] = defaultdict(list)
     representatives: dict[tuple[object, ...], EffectiveEndpoint] = {}
@@ -136,6 +139,7 @@ def _world(resources: Resources, refused: tuple[tuple[str, str], ...]) -> World:
         tuple(_loose(resources, policy)),
         refused,
         owners,
+        resolver,
     )
 
 

@@ -30,12 +30,12 @@ MIN_LINES: Final = 300
 _WORD: Final = r"[0-9A-Fa-f.:/]+(?<!:)"
 # A limit on the repetition is one on the memory that matching takes.
 _LINES: Final = re.compile(
-    rf"^(?P<before> *(?:- [\"']?|\"))(?P<word>{_WORD})(?P<behind>[\"']?,?\r?\n)"
+    rf"^(?P<before> *(?:- +[\"']?|\"))(?P<word>{_WORD})(?P<behind>[\"']?,?\r?\n)"
     rf"(?:(?P=before){_WORD}(?P=behind)){{0,4095}}",
     re.MULTILINE,
 )
-#: Quotes and comma in front of the word and behind it.
-_STYLES: Final = frozenset({("- ", ""), ('- "', '"'), ("- '", "'"), ('"', '",')})
+#: What stands in front of the word and behind it, blanks left out.
+_STYLES: Final = frozenset({("-", ""), ('-"', '"'), ("-'", "'"), ('"', '",')})
 #: What YAML takes for the end of a line beside the usual.
 _OTHER_BREAKS: Final = ("\x85", "\u2028", "\u2029")
 
@@ -95,6 +95,6 @@ def _rows(text: str) -> Iterator[tuple[re.Match[str], int]]:
         while match and match["before"] == first["before"] and match["behind"] == first["behind"]:
             end = match.end()
             match = _LINES.match(text, end)
-        if (first["before"].lstrip(" "), first["behind"].rstrip("\r\n")) in _STYLES:
+        if (first["before"].replace(" ", ""), first["behind"].rstrip("\r\n")) in _STYLES:
             yield first, end
         match = match or _LINES.search(text, end)

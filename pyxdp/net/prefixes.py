@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LENGTH: Final = np.uint64(0xFF)
 _SHOWN: Final = 3
+#: How many times more prefixes make it cheaper to insert the others than to sort all.
+_FEW: Final = 16
 
 
 class Prefixes(Sequence["Network"]):
@@ -72,6 +74,9 @@ class Prefixes(Sequence["Network"]):
         held = [part for part in parts if part]
         if len(held) <= 1:
             return held[0] if held else NO_PREFIXES
+        largest, *others = sorted(held, key=len, reverse=True)
+        if len(largest) > _FEW * sum(map(len, others)):
+            return largest.with_(cls.union(others))
         ipv4 = np.concatenate([part.ipv4 for part in held])
         return cls.of_arrays(ipv4, Wide.concatenated([part.ipv6 for part in held]))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from pyxdp.model import HostEndpoint, NetworkSet
 from pyxdp.net.addresses import host_network
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Question: TypeAlias = "tuple[Callable[..., object], tuple[object, ...]]"
 
 T = TypeVar("T")
+
+_SPARE: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,10 @@ class Peers:
 
     def update(self, resources: Resources) -> None:
         """Look at other resources from now on; those that are the same objects as before are known."""
-        for memory in (
-            self._seen, self._matches, self._merged, self._selected, self._written, self._ports, self._silent
-        ):  # fmt: skip
+        for memory in (self._seen, self._matches, self._merged, self._selected, self._ports, self._silent):
             memory.turn()
+        # What is spelled out by rules that stay is not asked for again, and one of them may still come back changed.
+        self._written.turn(spare=_SPARE)
         inherited = (*resources.profiles, *resources.namespaces)
         if not are_same(inherited, self._inherited):
             self._seen.clear()
@@ -94,7 +96,7 @@ class Peers:
 
         def made() -> AddressSet:
             distinct = Prefixes.of(networks)
-            return AddressSet("nets:" + ",".join(map(str, distinct)), distinct)
+            return AddressSet("nets:" + ",".join(map(str, networks if len(networks) == 1 else distinct)), distinct)
 
         return self._written.get(networks, made)
 

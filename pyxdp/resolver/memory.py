@@ -18,9 +18,14 @@ class Memory(Generic[K, V]):
         self._now: dict[K, V] = {}
         self._before: dict[K, V] = {}
 
-    def turn(self) -> None:
-        """Begin anew; what is not asked for until the next time is forgotten then."""
-        self._before, self._now = self._now, {}
+    def turn(self, spare: int = 0) -> None:
+        """Begin anew; what is not asked for until the next time is forgotten then.
+
+        Args:
+            spare: so many values may stay that nobody asks for.
+        """
+        if len(self._now) + len(self._before) > spare:
+            self._before, self._now = self._now, {}
 
     def clear(self) -> None:
         """Forget everything."""

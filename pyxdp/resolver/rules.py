@@ -71,7 +71,7 @@ def meaning_of(rule: Rule, peers: Peers, parse: Callable[[str], Selector]) -> Me
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _SideResolver:
     """Resolves one side of a rule."""
 

@@ -31,12 +31,12 @@ def test_what_an_empty_program_drops_does_not_come_through() -> None:
         with link:
             rate = made.measure()
     assert (rate.lost, rate.passed) == (0, 0)
-    assert rate.sent == 128
+    assert rate.sent == 1024
     assert rate.nanoseconds > 0
 
 
 def test_a_firewall_that_drops_nothing_has_no_figure() -> None:
-    with cable(encoded(RULESETS["prefixes"].flows[:16])) as made, pytest.raises(LeakError, match="128 of 128"):
+    with cable(encoded(RULESETS["prefixes"].flows[:16])) as made, pytest.raises(LeakError, match="1,024 of 1,024"):
         made.checked()
 
 

@@ -44,6 +44,10 @@ def result() -> dict[str, Any]:
         "date": "2026-01-01",
         "scale": "full",
         "seconds": 600,
+        "runs": {
+            "verdicts": {"commit": "abc", "date": "2026-01-01", "scale": "full", "seconds": 9},
+            "flows": {"commit": "old", "date": "2025-12-24", "scale": "quick", "seconds": 9},
+        },
         "errors": {"lookup": "BpfError: refused"},
         "verdicts": [it.as_json() for it in LINES],
         "flows": [Line("acl-10, many", 50.0, "ns", detail={"compile": 0.5, "memory_mib": 6.0}).as_json()],
@@ -84,6 +88,26 @@ def test_the_page_has_every_figure(result: dict[str, Any], tmp_path: Path) -> No
     assert "25%" in text
     assert "- nft is not in the table: not installed: nft" in text
     assert "- memcached is not in the table: not installed: memcached" in text
+
+
+def test_figures_of_another_run_are_named(result: dict[str, Any], tmp_path: Path) -> None:
+    text = page.write(result, tmp_path / "benchmarks.md", tmp_path / "benchmarks").read_text()
+    assert "The part *flows* is of another run: 2025-12-24, commit old, `quick`." in text
+    assert "The part *verdicts*" not in text
+
+
+def test_of_many_details_the_small_ones_are_left_out(result: dict[str, Any], tmp_path: Path) -> None:
+    detail = {"large": 5000, "telling": 50} | {f"small {number}": number for number in range(20)}
+    result["verdicts"] = [Line("instructions", 5000, most=9000, detail=detail).as_json()]
+    text = page.write(result, tmp_path / "benchmarks.md", tmp_path / "benchmarks").read_text()
+    assert "- **instructions** (number): large 5,000; telling 50\n" in text
+
+
+def test_look_ups_have_a_table(result: dict[str, Any], tmp_path: Path) -> None:
+    result["errors"] = {}
+    result["lookup"] = [Line("IPv4, 10 CIDRs", 5.0, "ns").as_json()]
+    text = page.write(result, tmp_path / "benchmarks.md", tmp_path / "benchmarks").read_text()
+    assert re.search(r"^\| IPv4, 10 CIDRs \| +5 ns \|", text, re.MULTILINE)
 
 
 def test_every_image_is_there_and_is_xml(result: dict[str, Any], tmp_path: Path) -> None:

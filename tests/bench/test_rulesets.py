@@ -138,6 +138,11 @@ def test_a_blocklist_is_disjoint_and_public(count: int) -> None:
     assert not {key >> 32 for key in keys} & addresses.RESERVED
 
 
+def test_a_blocklist_can_be_too_long() -> None:
+    with pytest.raises(ValueError, match="20,000,000 prefixes"):
+        addresses.blocklist(20_000_000)
+
+
 def test_a_blocklist_has_the_lengths_of_its_histogram() -> None:
     found = Counter(key & 255 for key in addresses.blocklist(20_000).ipv4.tolist())
     for length, percent in addresses.BLOCKLIST.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyxdp.dataplane import Dataplane
+from tests.cli.inside import Done, run_inside
 
 if TYPE_CHECKING:
     from tests.lab.network import Interface
@@ -20,8 +21,6 @@ PYXDP = str(Path(sys.executable).with_name("pyxdp"))
 NODE = "host"
 #: Commands that read or change what is in the kernel.
 _WITH_BPFFS = {"apply", "status", "delete", "log"}
-
-Done = subprocess.CompletedProcess[str]
 
 
 @dataclass
@@ -46,10 +45,15 @@ class Machine:
         return [PYXDP, *arguments, *place]
 
     def run(self, *arguments: str, stdin: str = "", before: str = "", env: dict[str, str] | None = None) -> Done:
-        """Run the command; ``before`` is a shell command that comes first, in a mount namespace of their own."""
+        """Run the command in this process.
+
+        Unless there is a ``before``: a shell command that comes first, in a process and a mount namespace of their own.
+        """
         command = self.arguments(*arguments)
-        if before:
-            command = ["unshare", "-m", "sh", "-ec", f'{before}\nexec "$@"', "sh", *command]
+        if not before:
+            with self.end.namespace.entered():
+                return run_inside(self.folder, *command[1:], stdin=stdin, env=env)
+        command = ["unshare", "-m", "sh", "-ec", f'{before}\nexec "$@"', "sh", *command]
         return self.end.namespace.run(
             *command, check=False, input=stdin, cwd=self.folder, env={**os.environ, **(env or {})}, timeout=120
         )

@@ -18,7 +18,7 @@ from tests.lab.network import connect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.cli.machine import Done
+    from tests.cli.inside import Done
     from tests.lab.network import Namespace
 
 AUTHOR, OPERATOR = 2, 3

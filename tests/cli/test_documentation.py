@@ -129,9 +129,9 @@ def test_the_page_has_every_member(governed: Machine, arguments: list[str]) -> N
         "cases.yaml", "cases: [{name: it, endpoint: hep, packet: {protocol: TCP, dport: 6379}, expect: allow}]"
     )
     found = {member for member in members(governed.json(*arguments)) if not member.startswith(OPEN)}
-    told = documented(f"pyxdp {arguments[0]} --json")
-    assert found <= told
-    assert {member.split("[")[0].split(".")[0] for member in told} == {
+    listed = documented(f"pyxdp {arguments[0]} --json")
+    assert found <= listed
+    assert {member.split("[")[0].split(".")[0] for member in listed} == {
         member.split("[")[0].split(".")[0] for member in found
     }
 

@@ -22,13 +22,14 @@ from pyxdp.evaluator import Direction
 from pyxdp.explanation import place_of
 from pyxdp.net import Packet
 from pyxdp.net.frame import build_frame
+from tests.cli.inside import run_inside
 from tests.cli.machine import PYXDP, policy
 from tests.net.test_capture import pcap
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.machine import Done
+    from tests.cli.inside import Done
 
 CLIENT: Final = "198.51.100.7"
 HOST: Final = "192.0.2.10"
@@ -54,6 +55,8 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: str, before: tuple[str, ...] = ()) -> Done:
     engine = () if "--engine" in arguments else ("--engine", "evaluator")
+    if not before:
+        return run_inside(folder, "explain", *arguments, *engine)
     command = [*before, PYXDP, "explain", *arguments, *engine]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

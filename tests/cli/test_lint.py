@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tests.cli.machine import PYXDP, Done, Machine, endpoint, policy
+from tests.cli.inside import run_inside
+from tests.cli.machine import Machine, endpoint, policy
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.cli.inside import Done
 
 ALLOW = {"action": "Allow"}
 AT_HOST = ("--node", "host")
@@ -19,9 +21,7 @@ AT_HOST = ("--node", "host")
 def check(folder: Path, text: str, *options: str) -> Done:
     """The command on this machine, which has none of the interfaces."""
     (folder / "policy.yaml").write_text(text)
-    return subprocess.run(
-        [PYXDP, "check", "policy.yaml", *AT_HOST, *options], capture_output=True, text=True, check=False, cwd=folder
-    )
+    return run_inside(folder, "check", "policy.yaml", *AT_HOST, *options)
 
 
 def shadowed(count: int) -> str:

@@ -11,11 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import pyxdp
+from tests.cli.inside import run_inside
 from tests.cli.machine import PYXDP, policy
 from tests.cli.test_explain import endpoint
 
 if TYPE_CHECKING:
-    from tests.cli.machine import Done
+    from tests.cli.inside import Done
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 #: Privileges that running the programs needs, taken away.
@@ -40,6 +41,8 @@ def write(folder: Path, *cases: str, name: str = "cases.yaml") -> str:
 
 
 def run(folder: Path, *arguments: str, before: tuple[str, ...] = (), stdin: str = "") -> Done:
+    if not before:
+        return run_inside(folder, "test", *arguments, stdin=stdin)
     command = [*before, PYXDP, "test", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, input=stdin)
 

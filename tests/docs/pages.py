@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.cli.inside import run_inside
 from tests.lab.flows import PATIENCE, SILENCE
 from tests.lab.network import connect
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```console\n(.*?)```|<!-- (traffic) -->", re.DOTALL)
+#: What needs no shell.
+PLAIN = re.compile(r"pyxdp [-\w./,:=@' ]+")
 STRANGER = "198.51.100.9"
 REDIS = ("10.20.0.1", 6379)
 
@@ -69,19 +73,17 @@ def _run(block: Block, path: str, client: Namespace) -> str:
             assert _reaches_redis("10.20.0.2", PATIENCE)
             assert not _reaches_redis(STRANGER, SILENCE)
         return block.text
-    said = []
-    for command in block.commands:
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=ROOT,
-            env={**os.environ, "PATH": path, "TZ": "UTC", "COLUMNS": "120"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        said.append(f"# {command}\n{done.stdout}")
-    return "".join(said)
+    env = {"PATH": path, "TZ": "UTC", "COLUMNS": "120"}
+    return "".join(f"# {command}\n{_output(command, env)}" for command in block.commands)
+
+
+def _output(command: str, env: dict[str, str]) -> str:
+    if PLAIN.fullmatch(command):
+        return run_inside(ROOT, *shlex.split(command)[1:], env=env, merged=True).stdout
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=os.environ | env, text=True, check=False, **both
+    ).stdout
 
 
 def _reaches_redis(source: str, patience: float) -> bool:

@@ -14,6 +14,7 @@ from pyxdp.errors import PyxdpError
 from pyxdp.evaluator import Conntrack, Path
 from pyxdp.model import Rule, StagedGlobalNetworkPolicy
 from pyxdp.net import PortRange, Protocol
+from pyxdp.net.prefixes import Prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +125,7 @@ def _plain(value: Any, name: str = "") -> Any:
     """Return what YAML has for a value of a model."""
     if name == "interfacePrefix":
         return ",".join(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | Prefixes):
         return [_plain(entry) for entry in value]
     if is_dataclass(value) and not isinstance(value, Protocol | PortRange):
         return _record(value)

@@ -125,6 +125,19 @@ def test_a_rule_that_changed_is_the_only_new_one() -> None:
     assert [one is other for one, other in zip(*rules, strict=True)] == [True, False, True]
 
 
+def test_a_rule_that_changed_keeps_the_prefixes_that_it_spells_out() -> None:
+    resolver = Resolver()
+    world, found = WORLD, []
+    for number in range(4):
+        found.append(resolver.resolve(world, NODE, INTERFACES))
+        allowed = rule(protocol=number + 20, source=entity("10.0.0.0/8"))
+        world = with_policy(world, 0, lambda it, one=allowed: replace(it, ingress=(one, *it.ingress[1:])))
+        resolver.resolve(world, NODE, INTERFACES)
+        assert resolver.resolve(world, NODE, INTERFACES) is resolver.resolve(world, NODE, INTERFACES)
+    sets = [it for one in found for name, rules in lists(one) if "listed" in name for it in rules.rules[0].source.sets]
+    assert len({id(one) for one in sets}) == 1
+
+
 def test_rules_behind_an_added_one_keep_what_they_match() -> None:
     names, before, after = changed(WORLD, with_policy(WORLD, 0, lambda it: replace(it, ingress=(DENY, *it.ingress))))
     assert names == {"listed"}

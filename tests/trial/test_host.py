@@ -231,6 +231,6 @@ def test_later_fragments_wait_for_the_datagram(host: TrialHost) -> None:
 
 
 def test_an_image_that_is_too_large(image: MapImage) -> None:
-    capacities = {"rules": 1, "rows": 64, "pages": 1 << 17, "ranges": 8, "range_index": 8}
+    capacities = {"rules": 1, "rows": 64, "row_index": 8, "pages": 512, "pieces": 8, "ipv6": 8}
     with TrialHost(capacities=capacities) as small, pytest.raises(CapacityError):
         small.enforce(image, "eth0")

@@ -120,7 +120,7 @@ class Compilation:
                 self._fields.sets,
                 tuple((record, one.direction, one.rules) for one, record in stored.items()),
             ),
-            self._image.continued_by(tables),
+            dict(self._image.hashed),
         )
         return self._image
 

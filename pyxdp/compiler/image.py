@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pyxdp.resolver import AddressSet, Direction
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+#: Bytes that are hashed by themselves: most of a large table is as it was before.
+_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,18 @@ class ImageAddresses:
         return self.classes.family(number)
 
 
+class Hashed(NamedTuple):
+    """A table with the SHA-256 of each of its pieces."""
+
+    table: Buffer
+    pieces: list[bytes]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all pieces."""
+        return hashlib.sha256(b"".join(self.pieces)).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class MapImage:
     """Everything that a policy puts into the maps.
@@ -67,7 +82,7 @@ class MapImage:
         endpoints: endpoint number by interface name.
         classes: how many classes each field has; like what follows not known of what was read back.
         addresses: how it came to its classes of addresses.
-        hashed: SHA-256 of tables, as far as it was asked for.
+        hashed: what is known of SHA-256 of these tables, or of those of the image before.
     """
 
     tables: Mapping[str, Buffer]
@@ -75,25 +90,30 @@ class MapImage:
     endpoints: Mapping[str, int] = field(default_factory=dict)
     classes: Mapping[abi.Field, int] = field(default_factory=dict, compare=False, repr=False)
     addresses: ImageAddresses | None = field(default=None, compare=False, repr=False)
-    hashed: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    hashed: dict[str, Hashed] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over the names and SHA-256 of all tables: everything that decides about packets.
+        """SHA-256 over everything that decides about packets: names of tables, and SHA-256 of pieces of their contents.
 
-        The first time it takes a millisecond for each two megabytes.
+        The first time it takes a millisecond for each two megabytes that the image before did not have.
         """
-        for name, table in self.tables.items():
-            if name not in self.hashed:
-                self.hashed[name] = hashlib.sha256(table).digest()
         digest = hashlib.sha256(f"{abi.AbiVersion.VERSION}".encode())
         for name in sorted(self.tables):
-            digest.update(f"\n{name} ".encode() + self.hashed[name])
+            self.hashed[name] = _hashed(self.tables[name], self.hashed.get(name))
+            digest.update(f"\n{name} {len(self.tables[name])} ".encode() + self.hashed[name].digest)
         return digest.digest()
 
-    def continued_by(self, tables: Mapping[str, Buffer]) -> dict[str, bytes]:
-        """Return what is known of the hashes of another image's tables: those of tables that both have."""
-        return {name: one for name, one in self.hashed.items() if tables.get(name) is self.tables[name]}
+
+def _hashed(table: Buffer, known: Hashed | None) -> Hashed:
+    if known and known.table is table:
+        return known
+    pieces: list[bytes] = []
+    for number, at in enumerate(range(0, len(table), _PIECE)):
+        content = bytes(table[at : at + _PIECE])
+        same = known is not None and bytes(known.table[at : at + _PIECE]) == content
+        pieces.append(known.pieces[number] if known and same else hashlib.sha256(content).digest())
+    return Hashed(table, pieces)
 
 
 def as_table(array: NDArray[Any]) -> memoryview:

@@ -150,8 +150,8 @@ class Terms:
         """Return the number of each rule's match, new or not."""
         matches = [rule.match for rule in rules]
         found = list(map(self._numbers.get, map(id, matches)))
-        if None in found:
-            found = [self._learn(match) for match in matches]
+        for place in [place for place, number in enumerate(found) if number is None]:
+            found[place] = self._learn(matches[place])
         return np.array(found, np.int64)
 
     def set_numbers(self, matches: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -188,14 +188,19 @@ def test_digest_covers_every_table() -> None:
     assert MapImage(moved).digest != image.digest
 
 
-def test_hashes_go_on_with_tables_that_are_the_same_object() -> None:
-    image = compile_policy(effective(tier("t", policy("p", rule(DENY, 80)))))
-    assert image.continued_by(image.tables) == {}, "nobody has asked yet"
-    digest = image.digest
-    tables = {**image.tables, "rows": bytes(image.tables["rows"])}
-    known = image.continued_by(tables)
-    assert set(known) == set(tables) - {"rows"}
-    assert MapImage(tables, hashed=known).digest == digest
+def test_what_is_known_of_an_image_before_changes_no_digest() -> None:
+    table = bytes(range(256)) * 1000
+    image = MapImage({"rows": table, "pages": table, "rules": b"1"})
+    known = dict(image.hashed)
+    assert not known
+    image.digest  # noqa: B018 - it is remembered
+    for place in (0, 65535, 65536, len(table) - 1):
+        changed = bytes([*table[:place], table[place] ^ 1, *table[place + 1 :]])
+        for other in (changed, changed[:place], changed + b"more", b""):
+            tables = {**image.tables, "rows": other}
+            later = MapImage(tables, hashed=dict(image.hashed))
+            assert later.digest == MapImage(tables).digest != image.digest
+    assert MapImage(dict(image.tables), hashed=dict(image.hashed)).digest == image.digest
 
 
 PROGRAM: Final = """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxdp import netlink
+from pyxdp import netlink, planner
 from pyxdp.dataplane.status import map_memory
 from pyxdp.manifest import loads
 from pyxdp.net.prefixes import NO_PREFIXES, Prefixes
@@ -19,9 +19,9 @@ from tests.veth.host import NODE, Host, network_set, normal, open_endpoint, serv
 from tests.veth.test_death import NEVER, talking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from pyxdp.dataplane import Report
+    from pyxdp.dataplane import Report, Step
     from pyxdp.resolver import EffectivePolicy
 
 MIB = 1 << 20
@@ -60,9 +60,9 @@ def policy(host: Host, blocked: int, rules: int = 0) -> EffectivePolicy:
         return resolve(replace(resources, globalNetworkSets=sets), NODE, netlink.interfaces())
 
 
-def apply(host: Host, wanted: EffectivePolicy) -> Report:
+def apply(host: Host, wanted: EffectivePolicy, on_progress: Callable[[Step], None] = lambda _: None) -> Report:
     with host.space.entered():
-        return host.dataplane().apply(wanted)
+        return host.dataplane().apply(wanted, on_progress=on_progress)
 
 
 def kinds(report: Report) -> set[str]:
@@ -108,14 +108,18 @@ def test_growth_to_a_million_addresses_and_back(host: Host) -> None:
     assert memory(host) <= 8 * MIB
     for blocked, rules in ((30_000, 0), (1_000_000, 10_000)):
         before = denied(host)
+        steps: list[Step] = []
         with under_traffic(host):
-            grown = apply(host, policy(host, blocked, rules))
+            grown = apply(host, policy(host, blocked, rules), steps.append)
         assert {"CreateObject", "CopyMaps", "MoveLink", "RemoveObject"} <= kinds(grown)
         assert not {"AttachXdp", "Detach"} & kinds(grown)
         assert denied(host) == before
         assert host.is_silent("udp", 7000)
         assert denied(host) == before + 1
     assert memory(host) <= 256 * MIB
+    filling = [step.fraction for step in steps if isinstance(step.operation, planner.FillSlot)]
+    assert filling == sorted(filling)
+    assert len(filling) > 50, "a bar moves"
     told = host.status().memory
     with under_traffic(host):
         shrunk = apply(host, policy(host, 100))

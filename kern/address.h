@@ -37,7 +37,7 @@ static __always_inline __u32 class_in_pieces(__u32 slot, __u32 entry, __u8 byte)
 	__u32 last;
 
 	/* The list has 2 * half units. */
-	for (int i = 1; i < PYXDP_ENTRY_PIECES_MAX && half; i++) {
+	for (__u64 i = 1; i < PYXDP_ENTRY_PIECES_MAX && half; i++) {
 		pieces = unit_at(unit + half);
 		if (!pieces)
 			return MISS;
@@ -86,7 +86,7 @@ static __always_inline __u32 class_of_address(__u32 slot, const struct flow *flo
 {
 	if (flow->family == 4)
 		return class_of_ipv4(slot, address->high);
-	return pyxdp_class_of_ipv6(slot * pyxdp_half_ipv6, address->high, address->low, 0);
+	return class_of_ipv6(slot, address);
 }
 
 #endif

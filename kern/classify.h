@@ -34,8 +34,8 @@ static __always_inline __u32 lowest_bit(__u64 bits)
 	return position[((bits & -bits) * 0x03f79d71b4cb0a89ULL) >> 58];
 }
 
-/* The words at four indexes, ANDed; false if one of them is out of bounds. */
-static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 *bits)
+/* The words at indexes, ANDed; false if one of them is out of bounds. */
+static __always_inline bool common_bits_of_three(__u32 remote, __u32 service, __u32 sport, __u64 *bits)
 {
 	__u64 *word;
 
@@ -47,11 +47,20 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 	if (!word)
 		return false;
 	*bits &= *word;
-	word = bpf_map_lookup_elem(&pyxdp_rows, &local);
+	word = bpf_map_lookup_elem(&pyxdp_rows, &sport);
 	if (!word)
 		return false;
 	*bits &= *word;
-	word = bpf_map_lookup_elem(&pyxdp_rows, &sport);
+	return true;
+}
+
+static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 *bits)
+{
+	__u64 *word;
+
+	if (!common_bits_of_three(remote, service, sport, bits))
+		return false;
+	word = bpf_map_lookup_elem(&pyxdp_rows, &local);
 	if (!word)
 		return false;
 	*bits &= *word;
@@ -94,15 +103,22 @@ static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field 
 	return rows->ruleset->fields & 1 << field;
 }
 
+static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction)
+{
+	const struct address *local = direction == PYXDP_INGRESS ? &flow->destination : &flow->source;
+
+	find_row(rows, PYXDP_FIELD_LOCAL,
+		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0);
+}
+
+/* Of all fields but the local address, of which few rules ask anything. */
 static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction)
 {
 	const struct address *remote = direction == PYXDP_INGRESS ? &flow->source : &flow->destination;
-	const struct address *local = direction == PYXDP_INGRESS ? &flow->destination : &flow->source;
 	__u32 slot = rows->slot;
 
 	find_row(rows, PYXDP_FIELD_REMOTE,
 		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0);
-	find_row(rows, PYXDP_FIELD_LOCAL, restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(slot, flow, local) : 0);
 	find_row(rows, PYXDP_FIELD_SERVICE,
 		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0);
 	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0);
@@ -117,7 +133,7 @@ __noinline __u32 pyxdp_match_in_words(__u32 remote, __u32 local, __u32 service, 
 	__u64 bits;
 	__u32 word;
 
-	for (int i = 0; i < PYXDP_WORD_BITS && candidates; i++) {
+	for (__u64 i = 0; i < PYXDP_WORD_BITS && candidates; i++) {
 		word = lowest_bit(candidates);
 		candidates &= candidates - 1;
 		if (!common_bits(remote + word, local + word, service + word, sport + word, &bits))
@@ -142,7 +158,7 @@ __noinline __u32 pyxdp_match_from(__u32 remote, __u32 local, __u32 service, __u3
 	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
 	if (bits)
 		return word * PYXDP_WORD_BITS + lowest_bit(bits);
-	for (__u32 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
+	for (__u64 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
 		if (i >= aggregates || !common_bits(remote + i, local + i, service + i, sport + i, &bits))
 			break;
 		at = i * PYXDP_WORD_BITS;
@@ -164,25 +180,79 @@ static __always_inline __u32 match_from(const struct rows *rows, __u32 from)
 				start[PYXDP_FIELD_SPORT], (__u64)rows->ruleset->aggregates << 32 | from);
 }
 
-/* The first matching rule: most rulesets have one word, which is looked at without a call. */
-static __always_inline __u32 first_match(const struct rows *rows)
-{
-	const __u32 *start = rows->start;
-	__u64 bits;
-
-	if (rows->ruleset->words > 1)
-		return match_from(rows, 0);
-	if (!common_bits(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
-			 start[PYXDP_FIELD_SPORT], &bits))
-		return NO_RULE;
-	return bits ? lowest_bit(bits) : NO_RULE;
-}
-
 static __always_inline const struct pyxdp_rule *rule_number(const struct rows *rows, __u32 number)
 {
 	__u32 index = rows->slot * pyxdp_half_rules + rows->ruleset->rule_base + number;
 
 	return number == NO_RULE ? NULL : bpf_map_lookup_elem(&pyxdp_rules, &index);
+}
+
+/*
+ * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. All in one function: where the CPU must not
+ * guess where a return goes, that costs more than a word. Counters have 64 bits: before Linux 6.8, the verifier forgets shorter ones that
+ * clang puts on the stack.
+ */
+__noinline __u32 pyxdp_first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
+{
+	__u64 candidates, bits;
+	__u32 word, at;
+
+	for (__u64 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS && i < aggregates; i++) {
+		if (!common_bits_of_three(remote + i, service + i, sport + i, &candidates))
+			return NO_RULE;
+		for (__u64 j = 0; j < PYXDP_WORD_BITS && candidates; j++) {
+			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
+			candidates &= candidates - 1;
+			at = aggregates + word;
+			if (!common_bits_of_three(remote + at, service + at, sport + at, &bits))
+				return NO_RULE;
+			if (bits)
+				return word * PYXDP_WORD_BITS + lowest_bit(bits);
+		}
+	}
+	return NO_RULE;
+}
+
+/* The first matching rule in the only word of all rows, the local address left out if that is no matter. */
+static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows, const struct flow *flow,
+							      enum pyxdp_direction direction)
+{
+	const struct pyxdp_rule *rule;
+	__u64 bits, *local;
+
+	if (!common_bits_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
+				  rows->start[PYXDP_FIELD_SPORT], &bits) ||
+	    !bits)
+		return NULL;
+	rule = rule_number(rows, lowest_bit(bits));
+	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
+		return rule;
+	find_local_row(rows, flow, direction);
+	local = bpf_map_lookup_elem(&pyxdp_rows, &rows->start[PYXDP_FIELD_LOCAL]);
+	if (!local || !(bits & *local))
+		return NULL;
+	return rule_number(rows, lowest_bit(bits & *local));
+}
+
+static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
+							       enum pyxdp_direction direction)
+{
+	__u32 number = pyxdp_first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
+					    rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
+	const struct pyxdp_rule *rule = rule_number(rows, number);
+
+	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
+		return rule;
+	find_local_row(rows, flow, direction);
+	return rule_number(rows, match_from(rows, number));
+}
+
+/* The first matching rule; NULL: the image is damaged. */
+static __always_inline const struct pyxdp_rule *first_rule(struct rows *rows, const struct flow *flow,
+							   enum pyxdp_direction direction)
+{
+	find_rows(rows, flow, direction);
+	return rows->ruleset->words > 1 ? first_in_words(rows, flow, direction) : first_in_word(rows, flow, direction);
 }
 
 #endif

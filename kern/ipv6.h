@@ -20,19 +20,34 @@ static __always_inline __u64 place_in_cuts(const struct pyxdp_cuts *cuts, __u64 
 	       is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
 }
 
-/*
- * base: the first block of the slot. none: 0, the bits of a key that are used up at its beginning. As an argument it is any number to the
- * verifier, and so is every sum with it: all ways through the loop look alike. Global and with numbers as arguments only, so that the
- * verifier looks at it once, and so on kernels before 5.12 too.
- */
-__noinline __u32 pyxdp_class_of_ipv6(__u32 base, __u64 high, __u64 low, __u64 none)
+/* What cuts lead a key to: the entry in the lower half, the bits of the key that are used up in the upper half; MISS if there is no such block. */
+static __always_inline __u64 cut(__u32 block, __u64 key)
 {
-	__u32 entry = 1 << PYXDP_IPV6_BITS_SHIFT, block, bits;
-	__u64 key = high, used = none, place;
-	const struct pyxdp_cuts *cuts;
-	const struct pyxdp_fan *fan;
+	const struct pyxdp_cuts *cuts = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
+	__u64 place;
 
-	for (int i = 0; i < PYXDP_IPV6_STEPS; i++) {
+	if (!cuts)
+		return MISS;
+	place = place_in_cuts(cuts, key) & 7;
+	return (__u64)cuts->used[place] << 32 | ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + place];
+}
+
+/*
+ * The walk behind the first block. at: the first block of the slot in the upper half, an entry in the lower half. used: bits of the key that
+ * are used up. none: 0; as an argument it is any number to the verifier, and so is every sum with it: all ways through the loop look
+ * alike. Global and with numbers as arguments only, so that the verifier looks at it once, and so on kernels before 5.12 too.
+ */
+__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 used, __u64 none)
+{
+	__u32 base = at >> 32, entry = at, block, bits;
+	const struct pyxdp_fan *fan;
+	__u64 key = high, place;
+
+	for (__u64 i = 1; i < PYXDP_IPV6_STEPS; i++) {
+		if (entry & PYXDP_IPV6_LOWER) {
+			key = low;
+			used = none;
+		}
 		bits = entry >> PYXDP_IPV6_BITS_SHIFT & PYXDP_IPV6_BITS_MASK;
 		place = key << used >> 1 >> (63 - bits);
 		block = base + (entry & PYXDP_IPV6_BLOCK_MASK);
@@ -44,22 +59,25 @@ __noinline __u32 pyxdp_class_of_ipv6(__u32 base, __u64 high, __u64 low, __u64 no
 			entry = fan->entry[place % PYXDP_BLOCK_ENTRIES];
 			used += bits;
 		} else {
-			block += place;
-			cuts = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
-			if (!cuts)
-				return MISS;
-			place = place_in_cuts(cuts, key) & 7;
-			entry = ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + place];
-			used = none + cuts->used[place];
+			place = cut(block + place, key);
+			entry = place;
+			used = none + (place >> 32);
 		}
 		if (entry & PYXDP_LEAF)
 			return entry;
-		if (entry & PYXDP_IPV6_LOWER) {
-			key = low;
-			used = none;
-		}
 	}
 	return MISS;
+}
+
+/* Few tables are more than one block for each first bit. */
+static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *address)
+{
+	__u32 base = slot * pyxdp_half_ipv6;
+	__u64 found = cut(base + (address->high >> 63), address->high);
+
+	if (found & PYXDP_LEAF)
+		return found;
+	return pyxdp_walk_ipv6((__u64)base << 32 | (__u32)found, address->high, address->low, found >> 32, 0);
 }
 
 #endif

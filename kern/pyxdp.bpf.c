@@ -58,7 +58,7 @@ int pyxdp_xdp(struct xdp_md *ctx)
 
 	slot = active_slot();
 	if (reason == PYXDP_PASS_ALLOWED)
-		judgement = judge(&flow, slot, place, COUNTING);
+		judgement = judge_at_once(&flow, slot, place);
 	else
 		judgement = judge_unparsed(reason, slot, place);
 	if (judgement.flags & PYXDP_RULESET_OPINION) {

@@ -81,9 +81,9 @@ static __always_inline struct judgement walk(const struct rows *rows, const stru
 					     enum effect effect)
 {
 	const struct pyxdp_rule *rule;
-	__u32 number = first_match(rows);
+	__u32 number = match_from(rows, 0);
 
-	for (int i = 0; i <= PYXDP_MAX_CONTINUES; i++) {
+	for (__u64 i = 0; i <= PYXDP_MAX_CONTINUES; i++) {
 		rule = rule_number(rows, number);
 		if (!rule)
 			return undecided(PYXDP_VERDICT_DENY, PYXDP_DROP_INTERNAL);
@@ -119,6 +119,7 @@ __noinline __u64 pyxdp_judge(const struct flow *flow, __u32 slot, __u32 place, _
 		return result.packed;
 	}
 	find_rows(&rows, flow, direction_at(place));
+	find_local_row(&rows, flow, direction_at(place));
 	result.judgement = walk(&rows, flow, place, effect);
 	result.judgement.flags = rows.ruleset->flags;
 	return result.packed;
@@ -129,6 +130,25 @@ static __always_inline struct judgement judge(const struct flow *flow, __u32 slo
 	union packed_judgement result = { .packed = pyxdp_judge(flow, slot, place, effect) };
 
 	return result.judgement;
+}
+
+/*
+ * Judges what most packets are at once, without calling anything: the first rule that matches a packet with ports has a verdict.
+ * Anything else is judged as everywhere.
+ */
+static __always_inline struct judgement judge_at_once(const struct flow *flow, __u32 slot, __u32 place)
+{
+	struct rows rows = { .slot = slot, .ruleset = ruleset_of(slot, place) };
+	const struct pyxdp_rule *rule;
+
+	if (!rows.ruleset)
+		return undecided(PYXDP_VERDICT_NONE, PYXDP_PASS_NOT_GOVERNED);
+	if (!flow->has_ports)
+		return judge(flow, slot, place, COUNTING);
+	rule = first_rule(&rows, flow, direction_at(place));
+	if (!rule || rule->verdict == PYXDP_VERDICT_CONTINUE)
+		return judge(flow, slot, place, COUNTING);
+	return (struct judgement){ rule->verdict, reason_of(rule->verdict), 0, rows.ruleset->flags, rule->counter };
 }
 
 /* The verdict of a packet that did not parse: its reason decides, unless nothing governs the interface. */

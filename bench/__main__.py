@@ -1,4 +1,4 @@
-"""``make bench``: measures, prints, writes, and fails when a bound does not hold.
+"""``make bench``: measures, prints, writes, and fails when a target is missed by far (``pyxdp.bench.figures``).
 
 All of it happens in namespaces of its own: the kernel takes programs, pins, networks and mounts away with the last
 process in them, however it ends.
@@ -24,7 +24,7 @@ _INSIDE: Final = "PYXDP_BENCH_INSIDE"
 
 
 def main() -> int:
-    """Measure in namespaces of our own; return 0 if every bound that must hold does."""
+    """Measure in namespaces of our own; return 1 if a target is missed by far, or a part could not be measured."""
     arguments = _arguments()
     if os.geteuid() != 0:
         print("error: this loads BPF programs and makes network namespaces\nhint: sudo make bench", file=sys.stderr)

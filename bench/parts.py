@@ -59,7 +59,7 @@ def measure(scale: Scale, parts: Sequence[str], output: Path, *, page: bool) -> 
     if page:
         say(f"written: {_write_page(result)}")
     if failed:
-        print(f"error: bounds that do not hold, or figures that are missing: {', '.join(failed)}", file=sys.stderr)
+        print(f"error: targets missed by far, or figures that are missing: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -52,9 +52,9 @@ enum pyxdp_limit {
 	PYXDP_RULESETS_PER_SLOT = 2048, /* PYXDP_ENDPOINTS * PYXDP_RULESETS_PER_ENDPOINT */
 	PYXDP_WORD_BITS = 64,
 	PYXDP_MAX_WORDS = 512,
-	PYXDP_MAX_RULES = 32768,     /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
-	PYXDP_MAX_CONTINUES = 32,    /* Log rules and Pass jumps that one packet may meet in a ruleset */
-	PYXDP_MAX_CLASSES = 1 << 24, /* of a field */
+	PYXDP_MAX_RULES = 32768,      /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
+	PYXDP_MAX_CONTINUES = 32,     /* Log rules and Pass jumps that one packet may meet in a ruleset */
+	PYXDP_MAX_CLASSES = 16777216, /* of a field: 24 bits */
 	PYXDP_PAGE_ENTRIES = 256,
 	PYXDP_PIECES_PER_UNIT = 4,
 	PYXDP_BLOCK_ENTRIES = 16, /* of a fan's block */

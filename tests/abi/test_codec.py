@@ -97,7 +97,7 @@ def test_wrong_lengths_and_mixtures() -> None:
     with pytest.raises(ValueError, match="Rule: 33 bytes are no whole number of 16"):
         abi.decode_array(abi.Rule, bytes(33))
     with pytest.raises(TypeError, match="not every value is a Rule"):
-        abi.encode_array([abi.zero(abi.Rule), abi.zero(abi.Range)])
+        abi.encode_array([abi.zero(abi.Rule), abi.zero(abi.Name)])
     assert abi.encode_array([]) == b""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from pyxdp.dataplane.trial import DEFAULT_CAPACITIES
 from pyxdp.evaluator import PolicyClass
 from pyxdp.trial import TrialHost
 from tests.verdicts.comparison import Comparison
@@ -78,7 +79,7 @@ WIDE: Final = {
 
 @pytest.fixture(scope="module")
 def wide_programs() -> Iterator[TrialHost]:
-    capacities = {"rules": 8192, "rows": 1 << 19, "pages": 1 << 20, "ranges": 8192, "range_index": 1 << 16}
+    capacities = {**DEFAULT_CAPACITIES, "rules": 8192, "rows": 1 << 19, "row_index": 1 << 16}
     with TrialHost(capacities=capacities, counters=8192) as host:
         yield host
 

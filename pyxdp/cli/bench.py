@@ -43,7 +43,8 @@ def command(settings: Settings, node: str | None, *, rules: int, cidrs: int, rou
     """Measure what a verdict costs on this machine: with PATHS for that policy, otherwise for generated ones.
 
     The programs are loaded beside those at work and run on frames in memory. No interface is touched, and the policy in
-    force stays. Generated policies: ten rules and many, ten CIDRs and many; exits with 1 if a bound is missed by far (twice).
+    force stays. Generated policies: ten rules and many, ten CIDRs and many; exits
+    with 1 if a bound is missed by more than twice.
     """
     size = Size(rules=rules, prefixes=cidrs, rounds=rounds)
     if settings.paths:

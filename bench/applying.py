@@ -7,12 +7,11 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from ipaddress import IPv4Network
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyxdp
 from bench.cable import cable
@@ -24,6 +23,7 @@ from pyxdp.bench.judging import memory_of, verified
 from pyxdp.bench.rulesets import packet
 from pyxdp.bench.table import headroom
 from pyxdp.bpf import Map, Program, XdpAction
+from pyxdp.enforcer import Enforcer
 from pyxdp.net import PortRange
 from pyxdp.net.frame import build_frame
 
@@ -61,11 +61,7 @@ def applied(size: Size, applies: int, say: Callable[[str], None]) -> Iterator[Li
         yield _small(made.host)
         yield from _from_files(made.host, Path(folder), size, applies, say)
         say("small changes of the large policy")
-        if find_spec("pyxdp.enforcer") is None:
-            note = "this version has no pyxdp.enforcer"
-            yield from (Line(title, None, note=note) for title in (_member_title(size), _rule_title(size)))
-        else:
-            yield from _changes(made.host, large, size)
+        yield from _changes(made.host, large, size)
         if applies > 1:
             say("the command pyxdp apply")
             yield _by_command(made.host, Path(folder), size)
@@ -158,8 +154,6 @@ def _opened(pin: Path) -> Iterator[Program | None]:
 
 
 def _changes(host: Namespace, large: RuleSet, size: Size) -> Iterator[Line]:
-    from pyxdp.enforcer import Enforcer  # noqa: PLC0415 - see above
-
     with host.entered():
         try:
             with Enforcer(node=NODE) as enforcer:
@@ -171,7 +165,7 @@ def _changes(host: Namespace, large: RuleSet, size: Size) -> Iterator[Line]:
             pyxdp.delete()
 
 
-def _member(enforcer: Any, program: Program, size: Size) -> Line:
+def _member(enforcer: Enforcer, program: Program, size: Size) -> Line:
     """An address is added to a set of the list, and removed again; each time until packets of it are dropped."""
     frame = build_frame(packet(_NEWCOMER, 8080))
     nets = [IPv4Network(_NEWCOMER)]
@@ -190,7 +184,7 @@ def _member(enforcer: Any, program: Program, size: Size) -> Line:
     return Line(_member_title(size), median(found), "ms", most=MEMBER_MS, samples=found, note=note, detail=detail)
 
 
-def _rule(enforcer: Any, program: Program, resources: Resources, size: Size) -> Line:
+def _rule(enforcer: Enforcer, program: Program, resources: Resources, size: Size) -> Line:
     """The port of a rule is changed, and back; each time until packets are judged by it."""
     middle = IPv4Network("198.18.2.0/24")
     policies = resources.globalNetworkPolicies

@@ -19,6 +19,7 @@ from bench.rivals import RIVALS
 from bench.switching import switched
 from bench.tools import commit, tools
 from pyxdp.bench import table
+from pyxdp.bench.figures import Line
 from pyxdp.bench.machine import machine
 from pyxdp.bpf import features
 from tests.lab.mounts import unshare_mounts
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from bench.scale import Scale
-    from pyxdp.bench.figures import Line
 
     Say: TypeAlias = Callable[[str], None]
 
@@ -109,8 +109,8 @@ def _verdicts(scale: Scale, say: Say) -> list[Line]:
 def _lookup(scale: Scale, say: Say) -> list[Line]:
     """Micro benchmark of the address tables: a module of its own."""
     if find_spec("bench.lookup") is None:
-        say("this version has no bench.lookup")
-        return []
+        note = "this version has no bench/lookup.py"
+        return [Line("address look-ups against the kernel's LPM trie", None, note=note)]
     say("address look-ups against the kernel's LPM trie")
     found: list[Line] = import_module("bench.lookup").measure_lookup(scale.size.rounds, quick=scale.name == "quick")
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pyxdp.bench.figures import Line
-from tests.torture.run import Torture, silent_host
+from tests.torture.flooding import silent_host
+from tests.torture.run import Torture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +21,7 @@ def switched(switches: int, say: Callable[[str], None]) -> list[Line]:
         say: told what is being done.
     """
     say(f"{switches:,} policy switches in a flood")
-    with silent_host() as host, ExitStack() as stack:
-        torture = Torture(host)
-        stack.callback(getattr(torture, "close", lambda: None))
+    with silent_host() as host, closing(Torture(host)) as torture:
         result = torture.run(switches)
     detail = {
         "frames": result.sent,

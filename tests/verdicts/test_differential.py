@@ -79,8 +79,8 @@ WIDE: Final = {
 
 @pytest.fixture(scope="module")
 def wide_programs() -> Iterator[TrialHost]:
-    capacities = {**DEFAULT_CAPACITIES, "rules": 8192, "rows": 1 << 19, "row_index": 1 << 16}
-    with TrialHost(capacities=capacities, counters=8192) as host:
+    capacities = {"rules": 8192, "rows": 1 << 20, "row_index": 1 << 16, "pages": 1 << 13, "pieces": 1 << 14}
+    with TrialHost(capacities=DEFAULT_CAPACITIES | capacities | {"ipv6": 1 << 15}, counters=8192) as host:
         yield host
 
 

@@ -67,16 +67,13 @@ class EnforcedPolicy:
         Raises:
             NeedsRebuildError: apply everything instead.
         """
-        found = []
-        for one in self._selecting.get(name, ()):
-            if entering:
-                delta = self._tables.add(one.id, changed)
-            else:
-                own = [network for network in changed if not self._is_elsewhere(network, name, one)]
-                delta = self._tables.remove(one.id, own)
-            if delta:
-                found.append(delta)
-        return found
+        concerned = {
+            one.id: [network for network in changed if entering or not self._is_elsewhere(network, name, one)]
+            for one in self._selecting.get(name, ())
+        }
+        # One delta for all: between two, an address would be in some of its new sets only.
+        delta = self._tables.change(concerned, entering=entering) if concerned else None
+        return [delta] if delta else []
 
     def forget_tables(self) -> None:
         """Let the next change apply everything: it is not known what the kernel's tables hold."""

@@ -110,6 +110,27 @@ def test_every_rule_and_set_is_heard(changes: list[tuple[str, bool, list[str]]])
     assert [judged.rows(*probe) for probe in PROBES] == [fresh.rows(*probe) for probe in PROBES]
 
 
+@pytest.mark.parametrize("nets", ["[]", "[203.0.113.0/30, '2001:db8::/127']"])
+def test_an_address_is_never_in_some_of_its_new_sets_only(nets: str) -> None:
+    resources = loads(SETS.replace("[203.0.113.0/29]", nets)).resources
+    image = compiled(resources)
+    room = room_of(image)
+    judged = Judged.of(image, room)
+    enforced = EnforcedPolicy(resources, Selections().of(resolved(resources)), image, room)
+    found = enforced.sets.find("GlobalNetworkSet", "one")
+    members = networks_of(["203.0.113.2/31", "203.0.113.4/31", "2001:db8::/126", "2001:db8:0:1::/64"])
+    for entering in (True, False):
+        changed = enforced.sets.differing(found, members, entering=entering)
+        seen = [[judged.rows(*probe)] for probe in PROBES]
+        for delta in enforced.deltas(found, changed, entering=entering):
+            for _ in judged.slot.carried_out(delta):
+                for of_probe, probe in zip(seen, PROBES, strict=True):
+                    of_probe.append(judged.rows(*probe))
+        enforced.sets.change(found, changed, entering=entering)
+        assert any(of_probe[0] != of_probe[-1] for of_probe in seen)
+        assert all(one in (of_probe[0], of_probe[-1]) for of_probe in seen for one in of_probe)
+
+
 def test_resources_are_the_same_until_something_changes() -> None:
     resources = loads(SETS).resources
     sets = ChangingResources(resources)

@@ -28,13 +28,13 @@ class AddressClass:
     family: Family
     sets: frozenset[str]
 
-    def with_(self, name: str) -> AddressClass:
-        """Return the class of addresses that are in one set more."""
-        return AddressClass(self.family, self.sets | {name})
+    def with_(self, names: frozenset[str]) -> AddressClass:
+        """Return the class of addresses that are in these sets as well."""
+        return AddressClass(self.family, self.sets | names)
 
-    def without(self, name: str) -> AddressClass:
-        """Return the class of addresses that are in one set less."""
-        return AddressClass(self.family, self.sets - {name})
+    def without(self, names: frozenset[str]) -> AddressClass:
+        """Return the class of addresses that are not in these sets."""
+        return AddressClass(self.family, self.sets - names)
 
 
 class KnownClasses:

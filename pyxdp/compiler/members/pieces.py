@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 #: ``(first number, class)``, ascending; each reaches to the next.
 Pieces: TypeAlias = list[tuple[int, int]]
@@ -44,3 +47,20 @@ def overlaid(pieces: Pieces, end: int, spans: Spans, renamed: Callable[[int], in
         if start < until:
             begin(start, number)
     return result
+
+
+def by_names(spans: Mapping[str, Spans]) -> Iterator[tuple[frozenset[str], Spans]]:
+    """Yield the numbers of spans that have names, each number once: with all of its names."""
+    if len(spans) == 1:
+        yield from ((frozenset({name}), its) for name, its in spans.items() if its)
+        return
+    edges = sorted((edge, name) for name, its in spans.items() for first, last in its for edge in (first, last + 1))
+    found = defaultdict[frozenset[str], Spans](list)
+    begin, names = 0, frozenset[str]()
+    for edge, group in groupby(edges, itemgetter(0)):
+        if names:
+            found[names].append((begin, edge - 1))
+        for _, name in group:
+            names ^= {name}
+        begin = edge
+    yield from found.items()

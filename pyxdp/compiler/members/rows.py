@@ -1,7 +1,7 @@
 """Rows of classes that member changes make.
 
 Whether a rule accepts a class hangs on the sets that the rule names. So the row of a class that came from another one
-by entering or leaving one set differs only in the bits of rules that name this set.
+by entering or leaving some sets differs only in the bits of rules that name one of these.
 """
 
 from __future__ import annotations
@@ -84,20 +84,21 @@ class ClassRows:
         self._fields = list(_address_fields(rulesets))
         self._known: dict[bytes, int] = {}
 
-    def add(self, number: int, made: AddressClass, before: int, changed: str) -> None:
+    def add(self, number: int, made: AddressClass, before: int, changed: frozenset[str]) -> None:
         """Write the rows of a new class.
 
         Args:
             number: of the class; there must be room for its rows.
             made: what it stands for.
-            before: the class that differs from it by one set.
-            changed: that set.
+            before: the class that differs from it by some sets.
+            changed: those sets.
 
         Raises:
             NeedsRebuildError: there is no room for a row.
         """
         for one in self._fields:
-            answers = [(rule, _accepts(condition, made)) for rule, condition in one.conditions.naming(changed)]
+            naming = (asking for name in changed for asking in one.conditions.naming(name))
+            answers = [(rule, _accepts(condition, made)) for rule, condition in naming]
             if one.aggregates:
                 self._add_indirect(one, number, before, answers)
             else:

@@ -12,6 +12,7 @@ from pyxdp.compiler.members.growing import GrowingTable
 from pyxdp.compiler.members.ipv4 import Ipv4Table
 from pyxdp.compiler.members.ipv6 import Ipv6Table
 from pyxdp.compiler.members.membership import SetMembers
+from pyxdp.compiler.members.pieces import by_names
 from pyxdp.compiler.members.rows import ClassRows
 from pyxdp.net.prefixes import Prefixes
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pyxdp.compiler.image import MapImage
+    from pyxdp.compiler.members.pieces import Spans
     from pyxdp.net import Network
     from pyxdp.net.values import Family
 
@@ -70,7 +72,7 @@ class MemberTable:
         self._rows = ClassRows(image.addresses.rulesets, self._tables["rows"], self._tables["row_index"])
         self._classes = KnownClasses(image.addresses)
         self._sets: dict[tuple[str, Family], SetMembers] = {}
-        self._next: dict[tuple[str, bool, int], int] = {}
+        self._next: dict[tuple[frozenset[str], bool, int], int] = {}
         pieces = len(image.addresses.classes.ipv4.classes) + len(image.addresses.classes.ipv6.classes)
         self._limit = _FEW + pieces // _SHARE
 
@@ -84,48 +86,58 @@ class MemberTable:
         Raises:
             NeedsRebuildError: there is no room left, or the change is so large that compiling afresh costs less.
         """
-        return self._change(name, networks, entering=True)
+        return self.change({name: networks}, entering=True)
 
     def remove(self, name: str, networks: Iterable[Network]) -> Delta:
         """Let prefixes leave a set; addresses that other prefixes of the set hold stay in it. Like :meth:`add`."""
-        return self._change(name, networks, entering=False)
+        return self.change({name: networks}, entering=False)
 
-    def _change(self, name: str, networks: Iterable[Network], *, entering: bool) -> Delta:
-        if name not in self._compiled.sets:
-            return Delta()
-        wanted = Prefixes.of(networks)
-        if len(wanted) > self._limit:
-            raise NeedsRebuildError(f"{len(wanted):,} prefixes at once")
+    def change(self, networks: Mapping[str, Iterable[Network]], *, entering: bool) -> Delta:
+        """Let prefixes enter or leave several sets at once: no address is ever seen in some of its new sets only.
+
+        Args:
+            networks: by id of the address set. Otherwise like :meth:`add` and :meth:`remove`.
+            entering: which of both.
+        """
+        wanted = {name: Prefixes.of(its) for name, its in networks.items() if name in self._compiled.sets}
+        most = max(map(len, wanted.values()), default=0)
+        if most > self._limit:
+            raise NeedsRebuildError(f"{most:,} prefixes at once")
         for family in _FAMILIES:
-            changed = [(int(it.network_address), it.prefixlen) for it in wanted if it.version == family]
-            if changed:
-                members = self._members(name, family)
-                spans = (members.add if entering else members.remove)(changed, self._limit)
-                self._by_family[family].remap(spans, self._renaming(name, entering=entering))
+            spans = {name: self._spans(name, family, its, entering=entering) for name, its in wanted.items()}
+            for names, part in by_names(spans):
+                self._by_family[family].remap(part, self._renaming(names, entering=entering))
         return self._taken()
+
+    def _spans(self, name: str, family: Family, wanted: Prefixes, *, entering: bool) -> Spans:
+        changed = [(int(it.network_address), it.prefixlen) for it in wanted if it.version == family]
+        if not changed:
+            return []
+        members = self._members(name, family)
+        return (members.add if entering else members.remove)(changed, self._limit)
 
     def _members(self, name: str, family: Family) -> SetMembers:
         if (name, family) not in self._sets:
             self._sets[name, family] = SetMembers(Prefixes.of(self._compiled.sets[name].networks), family)
         return self._sets[name, family]
 
-    def _renaming(self, name: str, *, entering: bool) -> Callable[[int], int]:
+    def _renaming(self, names: frozenset[str], *, entering: bool) -> Callable[[int], int]:
         def renamed(number: int) -> int:
-            key = name, entering, number
+            key = names, entering, number
             if key not in self._next:
-                self._next[key] = self._after(number, name, entering=entering)
+                self._next[key] = self._after(number, names, entering=entering)
             return self._next[key]
 
         return renamed
 
-    def _after(self, number: int, name: str, *, entering: bool) -> int:
-        """Return the class of addresses that enter or leave a set; make it if there was none."""
+    def _after(self, number: int, names: frozenset[str], *, entering: bool) -> int:
+        """Return the class of addresses that enter or leave sets; make it if there was none."""
         found = self._classes[number]
-        after = found.with_(name) if entering else found.without(name)
+        after = found.with_(names) if entering else found.without(names)
         known = self._classes.number(after)
         if known is None:
             known = self._classes.add(after)
-            self._rows.add(known, after, number, name)
+            self._rows.add(known, after, number, names)
         return known
 
     def _taken(self) -> Delta:

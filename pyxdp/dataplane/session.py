@@ -222,7 +222,7 @@ class Session:
         if not planner.only_maps(plan):
             return None
         with clock("execute"):
-            self._carry_out(wish, plan, state, target, {})
+            state = self._carry_out(wish, plan, state, target, {})
         if not wish.dry_run:
             after = planner.settled(state, target, plan, state.endpoints)
             self._remember(after, known.attachments)
@@ -248,7 +248,7 @@ class Session:
         with clock("check"):
             check_plan(plan, state, devices, self._setup.iptables)
         with clock("execute"):
-            self._carry_out(wish, plan, state, target, tables)
+            state = self._carry_out(wish, plan, state, target, tables)
         if wish.dry_run:
             return _report(wish, plan, image, (), clock)
         attachments = read_attachments(layout)
@@ -262,12 +262,24 @@ class Session:
         state: planner.State,
         target: planner.Target,
         tables: Mapping[planner.TableSet, Tables],
-    ) -> None:
+    ) -> planner.State:
         wish.on_plan(state, target)
         if wish.dry_run:
-            return
+            return state
         self._known = None
+        state = self._with_trace(state, plan)
         Execution(self._setup, state, tables, self._halves, self._grace).run(plan, wish.on_progress)
+        return state
+
+    def _with_trace(self, state: planner.State, plan: planner.Plan) -> planner.State:
+        """Let other sessions see a plan that fills no slot: the spare one's header tells a time, which nobody needs."""
+        if state.current is None or not plan or any(isinstance(it, planner.FillSlot) for it in plan.operations):
+            return state
+        spare = 1 - state.active
+        before = state.slots[spare]
+        header = before._replace(applied_ns=max(time.time_ns(), before.applied_ns + 1))
+        write_header(self._setup.layout, state.current, spare, header)
+        return replace(state, slots=(state.slots[0], header) if spare else (header, state.slots[1]))
 
     def _remember(self, state: planner.State, attachments: tuple[Attachment, ...]) -> None:
         token = read_token(self._setup.layout)

@@ -2,7 +2,8 @@
 
 Every change of pyxdp's leaves traces in what :class:`Token` holds: a new policy and new members in the header of a
 slot, a larger object and new code in the list of objects and where ``maps`` points, an interface that comes or goes in
-the list of links or of programs, ``delete`` in all of them; also a change whose process died half-way. What others do,
+the list of links or of programs, ``delete`` in all of them, and everything else (settings of rules, names) in the time
+that the header of the spare slot tells; also a change whose process died half-way. What others do,
 who know nothing of pyxdp, leaves none: rules flushed, a link detached.
 """
 

@@ -12,6 +12,7 @@ from pyxdp import planner
 from pyxdp.bpf import Map
 from pyxdp.compiler.members import MemberTable
 from pyxdp.errors import StaleError
+from tests.veth.classes import felix
 from tests.veth.host import endpoint, network_set, open_endpoint, service, untracked
 
 if TYPE_CHECKING:
@@ -132,6 +133,19 @@ def test_counters_of_rules_and_reasons_survive_every_kind_of_change(host: Host, 
     assert kept()
     assert not read_back(changes.apply(manifest(host, 7001) + base))
     assert kept()
+
+
+def test_settings_of_another_process_are_noticed(host: Host, changes: Changes) -> None:
+    changes.apply(manifest(host, 7001))
+    with session(host) as other:
+        changed = other.apply(manifest(host, 7001) + felix(iptablesFilterAllowAction="Return"))
+        assert kinds(changed) == ["UpdateRules"]
+        assert other.intact()
+        assert not changes.intact()
+        assert not read_back(other.apply(manifest(host, 7001) + felix(iptablesFilterAllowAction="Return")))
+    assert host.status().settings.allow == "Return"
+    assert read_back(changes.apply(manifest(host, 7001)))
+    assert host.status().settings.allow == "Accept"
 
 
 def only_set(report: Report, *members: str) -> tuple[str, list[object]]:

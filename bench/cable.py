@@ -49,11 +49,6 @@ class Rate:
     lost: int
     passed: int
 
-    @property
-    def per_second(self) -> float:
-        """Frames a second on one CPU."""
-        return 1e9 / self.nanoseconds
-
 
 class Cable:
     """One receiver with a firewall of its own; its interface is called as in the generated policies."""

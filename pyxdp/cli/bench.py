@@ -23,16 +23,26 @@ if TYPE_CHECKING:
     from pyxdp.cli.commands import Settings
 
 _DEFAULT = Size()
+_MOST_RULES = 32_768
+_MOST_PREFIXES = 4_000_000
 
 
 @make_command(
     *MANIFESTS,
     node_option,
     click.option(
-        "--rules", type=click.IntRange(min=10), default=_DEFAULT.rules, show_default=True, help="Of the large policy."
+        "--rules",
+        type=click.IntRange(10, _MOST_RULES),
+        default=_DEFAULT.rules,
+        show_default=True,
+        help="Of the large policy.",
     ),
     click.option(
-        "--cidrs", type=click.IntRange(min=10), default=_DEFAULT.prefixes, show_default=True, help="In network sets."
+        "--cidrs",
+        type=click.IntRange(10, _MOST_PREFIXES),
+        default=_DEFAULT.prefixes,
+        show_default=True,
+        help="In network sets.",
     ),
     click.option(
         "--rounds", type=click.IntRange(min=1), default=_DEFAULT.rounds, show_default=True, help="Of each measurement."

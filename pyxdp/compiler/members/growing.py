@@ -47,11 +47,6 @@ class GrowingTable:
         """Number of the first free element."""
         return self._end
 
-    @property
-    def published(self) -> int:
-        """Number of the first element that packets can not know yet."""
-        return self._published
-
     def element(self, number: int) -> Words:
         """Return the words of an element; not to be changed."""
         held: Words

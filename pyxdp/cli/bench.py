@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import pyxdp
+from pyxdp import steps
 from pyxdp.bench.figures import number
 from pyxdp.bench.machine import machine
 from pyxdp.bench.own import endpoint_costs
@@ -78,6 +79,7 @@ def _tell(settings: Settings, lines: list[Line]) -> None:
 def _own(settings: Settings, node: str | None, size: Size) -> None:
     manifest = settings.load()
     policy = pyxdp.resolve(manifest.resources, node=node)
+    steps.check_governs(policy, allow_empty=False)
     tell(settings.output, manifest, policy)
     with Bar("measuring"):
         costs = list(endpoint_costs(policy, size))

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyxdp.errors import MembersError
+from pyxdp.manifest.nodes import shorten
 from pyxdp.net.addresses import parse_network
 from pyxdp.net.prefixes import Prefixes
 
@@ -26,8 +27,9 @@ def networks_of(members: Iterable[Member]) -> Prefixes:
     Raises:
         MembersError: some are neither addresses nor prefixes; names the first of them.
     """
-    if isinstance(members, str):
-        raise MembersError("members are a list of addresses and prefixes, not one text", hint=f"write [{members!r}]")
+    if isinstance(members, str | bytes):
+        written = shorten(repr(members))
+        raise MembersError("members are a list of addresses and prefixes, not one text", hint=f"write [{written}]")
     if isinstance(members, Prefixes):
         return members
     found: list[Network] = []
@@ -35,7 +37,7 @@ def networks_of(members: Iterable[Member]) -> Prefixes:
     for one in members:
         network = _network(one)
         if network is None:
-            wrong.append(repr(one))
+            wrong.append(shorten(repr(one)))
         else:
             found.append(network)
     if wrong:

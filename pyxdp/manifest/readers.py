@@ -113,27 +113,30 @@ def one_of(*choices: E) -> Reader[E]:
     return read
 
 
-def pairs(reader: Reader[T], *, limit: int | None = None) -> Reader[list[tuple[Place, T]]]:
+def pairs(reader: Reader[T], *, limit: int | None = None, over: str = "rules") -> Reader[list[tuple[Place, T]]]:
     """Return a reader of lists that also says where each element is.
 
     Args:
         reader: of one element.
         limit: most elements that are allowed.
+        over: what has such a list, and of what there may be more.
     """
 
     def read(place: Place) -> list[tuple[Place, T]]:
         items = place.items()
         if limit is not None and len(items) > limit:
-            place.problem(f"has {len(items):,} entries, and at most {limit:,} are allowed: spread them over more rules")
+            place.problem(
+                f"has {len(items):,} entries, and at most {limit:,} are allowed: spread them over more {over}"
+            )
         read_items = ((item, reader(item)) for item in items[:limit])
         return [(item, value) for item, value in read_items if value is not None]
 
     return read
 
 
-def each(reader: Reader[T], *, limit: int | None = None) -> Reader[tuple[T, ...]]:
+def each(reader: Reader[T], *, limit: int | None = None, over: str = "rules") -> Reader[tuple[T, ...]]:
     """Return a reader of lists; see :func:`pairs`."""
-    read_pairs = pairs(reader, limit=limit)
+    read_pairs = pairs(reader, limit=limit, over=over)
     return lambda place: tuple(value for _, value in read_pairs(place) or ())
 
 

@@ -67,8 +67,8 @@ def rules(fields: Fields, *, namespaced: bool) -> tuple[tuple[Rule, ...], tuple[
     ingress = rule_reader(RuleList(PolicyType.INGRESS, namespaced))
     egress = rule_reader(RuleList(PolicyType.EGRESS, namespaced))
     return (
-        fields.read("ingress", each(ingress, limit=MAX_RULES), ()),
-        fields.read("egress", each(egress, limit=MAX_RULES), ()),
+        fields.read("ingress", each(ingress, limit=MAX_RULES, over="policies"), ()),
+        fields.read("egress", each(egress, limit=MAX_RULES, over="policies"), ()),
     )
 
 

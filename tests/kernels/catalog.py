@@ -52,6 +52,7 @@ _BEFORE_6_2 = {
     "tests/kern/test_early.py::*": "early drop, bpf_cast_to_kern_ctx(): 6.2",
     "tests/kern/test_opinion.py::test_nothing_is_dropped_early": "early drop, bpf_cast_to_kern_ctx(): 6.2",
 }
+_BEFORE_6_4 = {"tests/bpf/test_map.py::test_memory_that_the_kernel_takes": "fdinfo has an estimate: 6.4"}
 _NO_OBJECT = "the object is refused: pointer arguments of global functions, 5.12"
 _OBJECT = {
     "tests/kernels/guest/*": _NO_OBJECT,
@@ -61,8 +62,8 @@ _OBJECT = {
 
 KERNELS = (
     Kernel("5.10", "bullseye", lacks={**_BEFORE_5_18, **_BEFORE_5_15, **_OBJECT}),
-    Kernel("5.15", "jammy", "linux-image-virtual", lacks={**_BEFORE_5_18, **_BEFORE_6_2}),
-    Kernel("6.1", "bookworm", lacks=_BEFORE_6_2),
+    Kernel("5.15", "jammy", "linux-image-virtual", lacks={**_BEFORE_5_18, **_BEFORE_6_2, **_BEFORE_6_4}),
+    Kernel("6.1", "bookworm", lacks={**_BEFORE_6_2, **_BEFORE_6_4}),
     Kernel("6.12", "trixie"),
     Kernel("newest", "sid"),
 )

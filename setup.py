@@ -12,7 +12,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-FIXED_WIDTH_TYPES = "".join(f"typedef uint{bits}_t __u{bits};" for bits in (8, 16, 32, 64))
+#: As linux/types.h has them: uint64_t is another type than __u64, and gcc 14 takes no pointer to the one for the other.
+FIXED_WIDTH_TYPES = (
+    "typedef uint8_t __u8; typedef uint16_t __u16; typedef uint32_t __u32; typedef unsigned long long __u64;"
+)
 
 
 class BuildNative(build_ext):

@@ -10,7 +10,7 @@ from pyxdp import abi
 from pyxdp.abi import _types
 
 STRUCTS = [value for value in vars(abi).values() if isinstance(value, type) and issubclass(value, tuple)]
-BITS = {"uint8_t": 8, "uint16_t": 16, "uint32_t": 32, "uint64_t": 64}
+BITS = {"uint8_t": 8, "uint16_t": 16, "uint32_t": 32, "unsigned long long": 64}
 
 
 def text(room: int) -> st.SearchStrategy[str]:

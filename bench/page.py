@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,11 +112,8 @@ def _other_runs(result: Mapping[str, Any]) -> list[str]:
 
 
 def _lines(result: Mapping[str, Any], *parts: str) -> list[Line]:
-    stored = [dict(it) for part in parts for it in result.get(part, ())]
-    for it in stored:
-        it.pop("met")
-        it["samples"] = tuple(it["samples"])
-    return [Line(**it) for it in stored]
+    stored = [it for part in parts for it in result.get(part, ())]
+    return [Line(**{field.name: it[field.name] for field in fields(Line)}) for it in stored]
 
 
 def _targets(result: Mapping[str, Any]) -> str:

@@ -96,8 +96,8 @@ class Line:
         return {True: "met", False: "NOT MET", None: ""}[self.met]
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything, with ``met``."""
-        return asdict(self) | {"met": self.met}
+        """Return everything, with ``met`` and ``failed``."""
+        return asdict(self) | {"met": self.met, "failed": self.failed}
 
 
 def number(value: float) -> str:

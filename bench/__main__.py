@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from bench.parts import PARTS, ROOT, measure
+from bench.parts import PARTS, measure
 from bench.scale import SCALES
-from demo.__main__ import NAMESPACES
+from demo.__main__ import in_namespaces
 
 #: In the environment of the process that is in the namespaces already.
 _INSIDE: Final = "PYXDP_BENCH_INSIDE"
@@ -30,7 +28,7 @@ def main() -> int:
         print("error: this loads BPF programs and makes network namespaces\nhint: sudo make bench", file=sys.stderr)
         return 3
     if _INSIDE not in os.environ:
-        return _in_namespaces()
+        return in_namespaces("bench", *sys.argv[1:], **{_INSIDE: "1"})
     scale = SCALES[arguments.scale].limited(arguments.rules, arguments.cidrs)
     return measure(scale, arguments.only or list(PARTS), arguments.output, page=arguments.page)
 
@@ -46,20 +44,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cidrs", type=int, help="at most so many CIDRs")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"), help="of all figures; %(default)s")
     return parser.parse_args()
-
-
-def _in_namespaces() -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    command = ["unshare", *NAMESPACES, sys.executable, "-m", "bench", *sys.argv[1:]]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, _INSIDE: "1"}) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            print("\ninterrupted; nothing is left behind", file=sys.stderr)
-            return 128 + signal.SIGINT
-        finally:
-            process.kill()
 
 
 if __name__ == "__main__":

@@ -35,10 +35,20 @@ NAMESPACES = ("--mount", "--propagation=private", "--net", "--uts", "--pid", "--
 def main() -> int:
     """Run the demo; return its exit status."""
     check()
+    return in_namespaces("demo.story")
+
+
+def in_namespaces(*module: str, **environment: str) -> int:
+    """Run a module in namespaces of its own and return its exit status; all that it made goes with its last process.
+
+    Args:
+        module: its name, and its arguments.
+        environment: what it has besides ours.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    command = ["unshare", *NAMESPACES, sys.executable, "-m", "demo.story"]
-    with subprocess.Popen(command, cwd=ROOT) as process:
+    command = ["unshare", *NAMESPACES, sys.executable, "-m", *module]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:

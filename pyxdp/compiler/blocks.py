@@ -11,20 +11,18 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyxdp import abi
 from pyxdp.abi import RuleFlag, Verdict
 from pyxdp.compiler.matches import Match, matches_of
 from pyxdp.model import Action
+from pyxdp.resolver.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pyxdp.resolver import EffectiveRule, RuleId
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 VERDICTS: Final = {
     Action.ALLOW: Verdict.ALLOW,
@@ -83,37 +81,13 @@ class Block(NamedTuple):
     steps: int
 
 
-class Remembered(Generic[K, V]):
-    """What was asked for since the last but one :meth:`turn`; keys may hold the id() of what values keep alive."""
-
-    def __init__(self) -> None:
-        self._now: dict[K, V] = {}
-        self._before: dict[K, V] = {}
-
-    def turn(self) -> None:
-        """Begin anew; what is not asked for until the next time is forgotten then."""
-        self._before, self._now = self._now, {}
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return what is known, or make it."""
-        found = self._now.get(key)
-        if found is None:
-            found = self._before.get(key)
-            self._now[key] = found = make() if found is None else found
-        return found
-
-    def keep(self, values: Mapping[K, V]) -> None:
-        """Take values in as if they had been asked for."""
-        self._now.update(values)
-
-
 class KnownRules:
     """What the lists of a node share, and those of the policies that it had before."""
 
     def __init__(self) -> None:
-        self._blocks: Remembered[int, Block] = Remembered()
-        self._rules: Remembered[tuple[int, int], Translation] = Remembered()
-        self._lists: Remembered[object, tuple[CompiledRule, ...]] = Remembered()
+        self._blocks: Memory[int, Block] = Memory()
+        self._rules: Memory[tuple[int, int], Translation] = Memory()
+        self._lists: Memory[object, tuple[CompiledRule, ...]] = Memory()
 
     def turn(self) -> None:
         """Begin another policy. What neither it nor the one before has is forgotten when the next one begins."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pyxdp import abi
 from pyxdp.abi import Field, Limit
-from pyxdp.compiler.blocks import KnownRules, Remembered
+from pyxdp.compiler.blocks import KnownRules
 from pyxdp.compiler.fields import Fields
 from pyxdp.compiler.image import ImageAddresses, MapImage
 from pyxdp.compiler.ruleset import Rulesets, compile_rulesets
 from pyxdp.compiler.tables import RulesetTables
+from pyxdp.resolver.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +66,7 @@ class Compilation:
         self.rulesets = Rulesets(())
         self._known = KnownRules()
         self._fields = Fields()
-        self._lists: Remembered[tuple[Direction, int], RuleList] = Remembered()
+        self._lists: Memory[tuple[Direction, int], RuleList] = Memory()
         self._image = MapImage({})
         self._tables = RulesetTables()
 
@@ -91,7 +92,7 @@ class Compilation:
             CapacityError: more than the maps can have.
         """
         if self._fields.stale:
-            self._fields, self._lists = Fields(), Remembered()
+            self._fields, self._lists = Fields(), Memory()
         self._lists.turn()
         lists = {
             (part.direction, id(part.rules)): self._list(part) for one in rulesets.endpoints for part in one.rulesets

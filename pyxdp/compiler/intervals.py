@@ -1,11 +1,11 @@
-"""Sets of numbers as sorted, disjoint, inclusive intervals, and how a line falls apart into classes of such sets."""
+"""Sets of numbers as sorted, disjoint, inclusive intervals."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
 Intervals: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -42,21 +42,3 @@ def intersection(left: Intervals, right: Intervals, last: int) -> Intervals:
 def shifted(intervals: Intervals, offset: int) -> Intervals:
     """Move every interval up by ``offset``."""
     return tuple((first + offset, last + offset) for first, last in intervals)
-
-
-def segments(sets: Sequence[Intervals], last: int) -> Iterator[tuple[int, int]]:
-    """Cut 0 to ``last`` where membership changes.
-
-    Yields:
-        ``(start, members)`` for each piece in order, bit i of members being set when the piece is in ``sets[i]``.
-    """
-    changes: dict[int, int] = {0: 0}
-    for number, intervals in enumerate(sets):
-        for low, high in intervals:
-            changes[low] = changes.get(low, 0) ^ (1 << number)
-            changes[high + 1] = changes.get(high + 1, 0) ^ (1 << number)
-    members = 0
-    for start in sorted(changes):
-        if start <= last:
-            members ^= changes[start]
-            yield start, members

@@ -80,21 +80,6 @@ class Prefixes(Sequence["Network"]):
         ipv4 = np.concatenate([part.ipv4 for part in held])
         return cls.of_arrays(ipv4, Wide.concatenated([part.ipv6 for part in held]))
 
-    @property
-    def ipv6_high(self) -> NDArray[np.uint64]:
-        """Bits 127 to 64 of the IPv6 prefixes' addresses."""
-        return self.ipv6.high
-
-    @property
-    def ipv6_low(self) -> NDArray[np.uint64]:
-        """Bits 63 to 0 of the IPv6 prefixes' addresses."""
-        return self.ipv6.low
-
-    @property
-    def ipv6_length(self) -> NDArray[np.uint8]:
-        """Lengths of the IPv6 prefixes."""
-        return self.ipv6.length
-
     def contains(self, address: Address) -> bool:
         """Tell whether one of the prefixes holds the address."""
         narrow, wide = self._distinct_lengths()

@@ -1,11 +1,11 @@
-"""What is kept from one resolution to the next."""
+"""What is kept from one resolution to the next, and from one compilation to the next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,6 +45,10 @@ class Memory(Generic[K, V]):
         if found is None:
             found = self._now[key] = make(self._before.get(key))
         return found
+
+    def keep(self, values: Mapping[K, V]) -> None:
+        """Take values in as if they had been asked for."""
+        self._now.update(values)
 
 
 def are_same(some: Iterable[object], others: Iterable[object]) -> bool:

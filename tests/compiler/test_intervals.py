@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyxdp.compiler.intervals import Intervals, complement, intersection, segments, shifted, union
+from pyxdp.compiler.intervals import Intervals, complement, intersection, shifted, union
 
 LAST = 40
 ENDS = st.tuples(st.integers(0, LAST), st.integers(0, LAST)).map(lambda ends: (min(ends), max(ends)))
@@ -51,14 +51,3 @@ def test_intersection(left: Intervals, right: Intervals) -> None:
 @given(INTERVALS, st.integers(0, 100))
 def test_shifted(intervals: Intervals, offset: int) -> None:
     assert numbers(shifted(intervals, offset)) == {number + offset for number in numbers(intervals)}
-
-
-@given(st.lists(INTERVALS, max_size=5))
-def test_segments(sets: list[Intervals]) -> None:
-    pieces = list(segments(sets, LAST))
-    starts = [start for start, _ in pieces]
-    assert starts[0] == 0
-    assert starts == sorted(set(starts))
-    for number in range(LAST + 1):
-        members = next(members for start, members in reversed(pieces) if start <= number)
-        assert members == sum(1 << index for index, one in enumerate(sets) if number in numbers(one))

@@ -160,11 +160,6 @@ def to_port(*written: int | str, action: Action = Action.ALLOW, name: str = "TCP
     return Rule(action=action, protocol=protocol(name), destination=EntityRule(ports=ports(*written)))
 
 
-def from_port(*written: int | str, action: Action = Action.ALLOW, name: str = "TCP") -> Rule:
-    """A rule for a source port."""
-    return Rule(action=action, protocol=protocol(name), source=EntityRule(ports=ports(*written)))
-
-
 def packet(
     to: int = 50000,
     *,

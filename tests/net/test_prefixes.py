@@ -66,10 +66,10 @@ def test_arrays_are_as_documented(networks: list[Network]) -> None:
     narrow = [int(one.network_address) << 8 | one.prefixlen for one in wanted if one.version == 4]
     wide = [one for one in wanted if one.version == 6]
     assert prefixes.ipv4.tolist() == narrow
-    assert prefixes.ipv6_high.tolist() == [int(one.network_address) >> 64 for one in wide]
-    assert prefixes.ipv6_low.tolist() == [int(one.network_address) & ALL_ONES for one in wide]
-    assert prefixes.ipv6_length.tolist() == [one.prefixlen for one in wide]
-    dtypes = [prefixes.ipv4.dtype, prefixes.ipv6_high.dtype, prefixes.ipv6_low.dtype, prefixes.ipv6_length.dtype]
+    assert prefixes.ipv6.high.tolist() == [int(one.network_address) >> 64 for one in wide]
+    assert prefixes.ipv6.low.tolist() == [int(one.network_address) & ALL_ONES for one in wide]
+    assert prefixes.ipv6.length.tolist() == [one.prefixlen for one in wide]
+    dtypes = [prefixes.ipv4.dtype, prefixes.ipv6.high.dtype, prefixes.ipv6.low.dtype, prefixes.ipv6.length.dtype]
     assert dtypes == [np.uint64, np.uint64, np.uint64, np.uint8]
 
 

@@ -1,0 +1,15 @@
+"""Follows sources and the machine, and keeps policy in force: for months, and through its own death.
+
+::
+
+    sources --texts--> store --Resources--> enforcer --> kernel
+                                               ^
+                 netlink events, drift --------'
+"""
+
+from __future__ import annotations
+
+from pyxdp.agent.settings import AgentSettings
+from pyxdp.agent.view import AgentView, SourceView
+
+__all__ = ["AgentSettings", "AgentView", "SourceView"]

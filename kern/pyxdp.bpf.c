@@ -109,6 +109,10 @@ int pyxdp_answer(struct __sk_buff *skb)
 		count(&judgement, &flow, place);
 	if (taken && asked & COUNTS_NOTRACK)
 		count_reason(place, PYXDP_UNTRACKED);
+	if (taken && asked & COUNTS_TRACKED) {
+		count_reason(place, PYXDP_STILL_TRACKED);
+		return 0;
+	}
 	return taken;
 }
 
@@ -134,6 +138,10 @@ QUESTION(out_deny, UNTRACKED, EGRESS, DENY | COUNTS_ALL)
 /* mangle and filter: is it untracked policy, and not a rule of somebody else, that took the packet out of conntrack? */
 QUESTION(in_untracked, UNTRACKED, INGRESS, ALLOW)
 QUESTION(out_untracked, UNTRACKED, EGRESS, ALLOW)
+
+/* mangle and filter, of what conntrack has seen: should it have? */
+QUESTION(in_tracked, UNTRACKED, INGRESS, ALLOW | COUNTS_TRACKED)
+QUESTION(out_tracked, UNTRACKED, EGRESS, ALLOW | COUNTS_TRACKED)
 
 /* mangle: drop? then: spare it the classes that follow? */
 QUESTION(prednat_deny, PREDNAT, INGRESS, DENY | COUNTS_TAKEN | COUNTS_LOGS)

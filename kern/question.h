@@ -24,6 +24,7 @@ enum asked {
 	COUNTS_ALL = 1 << 10,     /* every packet: nobody is asked after this one */
 	COUNTS_DECIDED = 1 << 11, /* with COUNTS_ALL: but not a packet without a verdict; the next class has it */
 	COUNTS_NOTRACK = 1 << 12, /* as PYXDP_UNTRACKED what it takes */
+	COUNTS_TRACKED = 1 << 13, /* as PYXDP_STILL_TRACKED what it would take, and takes nothing */
 };
 
 static __always_inline int ask(struct __sk_buff *skb, enum pyxdp_class class, enum pyxdp_direction direction,

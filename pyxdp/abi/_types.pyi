@@ -96,6 +96,7 @@ class Reason(IntEnum):
     LOG_SUPPRESSED = 18
     DROP_INVALID = 19
     DROP_EARLY = 20
+    STILL_TRACKED = 21
 
 class RuleFlag(IntEnum):
     PORTS = 1

@@ -140,6 +140,7 @@ JUMPS: Final = (
 )
 
 _KNOWN: Final = (State.RELATED, State.ESTABLISHED)
+_TRACKED: Final = (State.INVALID, State.NEW, *_KNOWN)
 
 
 def entries_of(interface: str) -> tuple[Entry, ...]:
@@ -216,8 +217,9 @@ def _prednat(number: int, interface: str, settings: HookSettings) -> dict[str, t
         own: (
             Rule(target=Target.CLEAR_MARK),
             *_untracked_allow(interface, "in_untracked", Target.RETURN),
-            Rule(program="ungoverned", target=Target.RETURN),
+            *_still_tracked(interface, "in_tracked"),
             Rule(states=_KNOWN, target=Target.RETURN),
+            Rule(program="ungoverned", target=Target.RETURN),
             *_invalid(settings, "invalid_in"),
             Rule(program="prednat_deny", target=Target.DROP),
             Rule(program="prednat_allow", target=Target.SET_MARK),
@@ -254,6 +256,7 @@ def _local(number: int, interface: str, settings: HookSettings) -> dict[str, tup
         ),
         out: (
             *_untracked_allow(interface, "out_untracked", allow),
+            *_still_tracked(interface, "out_tracked"),
             Rule(program="ungoverned", target=Target.RETURN),
             Rule(states=_KNOWN, target=allow),
             *_invalid(settings, "invalid_out"),
@@ -293,6 +296,11 @@ def _forward(number: int, interface: str, settings: HookSettings) -> dict[str, t
 def _untracked_allow(interface: str, program: str, target: Target | Goto) -> tuple[Rule, ...]:
     """What untracked policy allowed is asked nothing more; workloads have no untracked policy."""
     return () if is_pattern(interface) else (Rule(states=(State.UNTRACKED,), program=program, target=target),)
+
+
+def _still_tracked(interface: str, program: str) -> tuple[Rule, ...]:
+    """Counts what untracked policy allows and conntrack has seen all the same; its program never answers 1."""
+    return () if is_pattern(interface) else (Rule(states=_TRACKED, program=program, target=Target.RETURN),)
 
 
 def _invalid(settings: HookSettings, program: str) -> tuple[Rule, ...]:

@@ -141,6 +141,13 @@ def test_untracked_by_policy(classes: Bench, program: str) -> None:
         assert Answers(classes, (program,), to(port)).are(answer, reason=None, rules=0)
 
 
+@pytest.mark.parametrize("program", ["in_tracked", "out_tracked"])
+def test_tracked_all_the_same(classes: Bench, program: str) -> None:
+    """Counted, and never taken: the other classes judge it as what it is."""
+    for port, reason in ((ALLOWED, Reason.STILL_TRACKED), (DENIED, None), (OTHER, None), (FAILSAFE, None)):
+        assert Answers(classes, (program,), to(port)).are(0, reason=reason, rules=0)
+
+
 @pytest.mark.parametrize("program", ["invalid_in", "invalid_out"])
 def test_invalid(classes: Bench, program: str) -> None:
     assert Answers(classes, (program,), to(ACCEPTED)).are(1, reason=Reason.DROP_INVALID, rules=0)

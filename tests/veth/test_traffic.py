@@ -59,6 +59,22 @@ def test_an_allowed_flow_leaves_conntrack_in_both_directions(tracked_host: Host)
     assert len(host.conntrack(6379)) == len(FLOWS)
 
 
+def test_an_allowed_flow_that_somebody_keeps_in_conntrack_is_counted(tracked_host: Host) -> None:
+    """Rules in front of ours that accept: connection tracking sees what it should not."""
+    host = tracked_host
+    host.apply(open_endpoint(host.end.name) + service(6379))
+    for transport, family in FLOWS:
+        assert host.can_talk(transport, 6379, family)
+    assert [host.reason("STILL_TRACKED", direction) for direction in ("ingress", "egress")] == [0, 0]
+    variant = f"-{host.variant}" if host.variant else ""
+    for chain in ("PREROUTING", "OUTPUT"):
+        host.space.run(f"iptables{variant}", "-t", "raw", "-I", chain, "-p", "udp", "-j", "ACCEPT")
+    for _ in range(5):
+        assert host.can_talk("udp", 6379)
+        assert host.can_talk("udp", 8080)
+    assert [host.reason("STILL_TRACKED", direction) for direction in ("ingress", "egress")] == [5, 5]
+
+
 def test_what_no_untracked_rule_matches_is_tracked_as_before(tracked_host: Host) -> None:
     host = tracked_host
     host.apply(open_endpoint(host.end.name) + service(6379))

@@ -20,7 +20,9 @@ sections 1, 2.5, 3.3, 8.2 and 8.3) has been applied, defaults are filled in, and
 ``readers``, ``names``, ``values``   single values
 ``rule``, ``policy``, ``endpoint``, ``sets``, ``failsafe``, ``config``   resources
 ``kinds``     which kinds there are
-``manifest``  Lists, duplicates, and checks across resources
+``items``     the resources of a document, out of Lists
+``manifest``  all of them together: duplicates, and checks across resources
+``each``      each of them by itself, for who keeps what is right of a text that is not
 
 Limits, each a problem like any other: 128 MiB and 5,000,000 values a file, 100 levels of nesting, 1,000,000 values
 repeated through aliases in a document. Of one file at most 10,000 problems are listed.
@@ -31,6 +33,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pyxdp.manifest.each import Key, Reading, ReadObject, read_each
 from pyxdp.manifest.manifest import Collector, Manifest
 from pyxdp.manifest.sources import MAX_BYTES, decode, read_sources
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-__all__ = ["MAX_BYTES", "Manifest", "load", "loads"]
+__all__ = ["MAX_BYTES", "Key", "Manifest", "ReadObject", "Reading", "load", "loads", "read_each"]
 
 
 def load(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | None = None) -> Manifest:

@@ -6,7 +6,7 @@ resources: of each object the last version that was right, so that a mistake nev
 
 from __future__ import annotations
 
-from pyxdp.sources.store import StoredProblem
+from pyxdp.sources.store import Store, StoredProblem
 from pyxdp.sources.text import Deliver, Delivery, Source, Text
 
-__all__ = ["Deliver", "Delivery", "Source", "StoredProblem", "Text"]
+__all__ = ["Deliver", "Delivery", "Source", "Store", "StoredProblem", "Text"]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyxdp.agent.view import AgentView
+    from pyxdp.manifest import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,13 @@ class Text:
         origin: unique among all sources: path of a file, or ``kubernetes/<plural>.<group>/<namespace>/<name>``.
         content: YAML or JSON; ``None``: it is gone, or can not be read.
         fault: it is there but can not be read, and why; what it said before stays in force. Empty otherwise.
+        keys: of a text that is remembered: only these objects of it count; empty: all.
     """
 
     origin: str
     content: str | None
     fault: str = ""
+    keys: tuple[Key, ...] = ()
 
     @property
     def gone(self) -> bool:

@@ -1,8 +1,9 @@
-"""Readers of FelixConfiguration, Node and Namespace (spec sections 1.11 and 7)."""
+"""Readers of FelixConfiguration, Node, Namespace and Pod (spec sections 1.11 and 7)."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, get_args
 
 from pyxdp.manifest.failsafe import failsafe_ports
@@ -10,8 +11,15 @@ from pyxdp.manifest.felix_fields import WITHOUT_EFFECT
 from pyxdp.manifest.nodes import Mapping, Scalar, Sequence, shorten
 from pyxdp.manifest.place import suggest
 from pyxdp.manifest.readers import boolean, optional, text
-from pyxdp.model import DEFAULT_FAILSAFE_INBOUND, DEFAULT_FAILSAFE_OUTBOUND, FelixConfiguration, Namespace, Node
-from pyxdp.net.addresses import parse_address
+from pyxdp.model import (
+    DEFAULT_FAILSAFE_INBOUND,
+    DEFAULT_FAILSAFE_OUTBOUND,
+    FelixConfiguration,
+    Namespace,
+    NetworkSet,
+    Node,
+)
+from pyxdp.net.addresses import host_network, parse_address
 from pyxdp.net.hooks import AllowAction, DenyAction
 
 if TYPE_CHECKING:
@@ -21,6 +29,15 @@ if TYPE_CHECKING:
     from pyxdp.manifest.place import Fields, Place, Reader
     from pyxdp.model import FailsafePort, Metadata
     from pyxdp.net import Address
+
+#: In front of the names of network sets that stand for pods; no real one can be called so.
+POD_PREFIX: Final = "pod:"
+
+_ORCHESTRATOR_LABEL: Final = "projectcalico.org/orchestrator"
+_SERVICE_ACCOUNT_LABEL: Final = "projectcalico.org/serviceaccount"
+
+#: Phases of a pod whose addresses another one may have by now.
+_FINISHED: Final = ("Succeeded", "Failed")
 
 _INTERFACE_PREFIX: Final = re.compile(r"[a-zA-Z0-9:._+-]{1,15}")
 _LOG_PREFIX: Final = re.compile(r"[a-zA-Z0-9%: /_-]*")
@@ -86,6 +103,23 @@ def namespace(metadata: Metadata, _spec: Fields) -> Namespace:
     return Namespace(metadata=metadata)
 
 
+def pod(metadata: Metadata, root: Fields) -> NetworkSet:
+    """Read a Kubernetes Pod as a network set: its addresses, with the labels that Calico gives to workloads.
+
+    It has no addresses when they are those of its node, or no longer its own. Its ports' names are not known to rules.
+    """
+    from pyxdp.net.prefixes import Prefixes  # noqa: PLC0415 - loads numpy
+
+    spec, status = _value(root.at.node, "spec"), _value(root.at.node, "status")
+    account = next(_texts(_value(spec, "serviceAccountName")), "default")
+    parsed = [] if _has_no_address(spec, status) else [_address_or_none(ip) for ip in _pod_addresses(status)]
+    labels = {**metadata.labels, _ORCHESTRATOR_LABEL: "k8s", _SERVICE_ACCOUNT_LABEL: account}
+    return NetworkSet(
+        metadata=replace(metadata, name=POD_PREFIX + metadata.name, labels=labels),
+        nets=Prefixes.of([host_network(address) for address in parsed if address]),
+    )
+
+
 def _failsafes(spec: Fields, name: str) -> tuple[FailsafePort, ...] | None:
     inbound = name == "failsafeInboundHostPorts"
     return spec.read(name, failsafe_ports(DEFAULT_FAILSAFE_INBOUND if inbound else DEFAULT_FAILSAFE_OUTBOUND), None)
@@ -140,6 +174,17 @@ def _node_addresses(root: Fields) -> Iterator[str]:
             yield from _texts(_value(entry, "address"))
     for name in ("ipv4Address", "ipv6Address"):
         yield from _texts(_value(_value(spec, "bgp"), name))
+
+
+def _has_no_address(spec: TreeNode | None, status: TreeNode | None) -> bool:
+    on_host = next(_texts(_value(spec, "hostNetwork")), "false") == "true"
+    return on_host or next(_texts(_value(status, "phase")), "") in _FINISHED
+
+
+def _pod_addresses(status: TreeNode | None) -> Iterator[str]:
+    listed = _value(status, "podIPs")
+    for entry in listed.items if isinstance(listed, Sequence) else ():
+        yield from _texts(_value(entry, "ip"))
 
 
 def _address_or_none(written: str) -> Address | None:

@@ -1,6 +1,6 @@
 """Which kinds of resource there are, and how one is read.
 
-Calico's kinds are read strictly: an unknown field is a problem. Node and Namespace are read for their labels and
+Calico's kinds are read strictly: an unknown field is a problem. Node, Namespace and Pod are read for their labels and
 addresses, and what else Kubernetes keeps in them is left alone.
 
 Calico's kinds that say nothing about host policy (:data:`WITHOUT_EFFECT`) are accepted with a notice, so that a whole
@@ -89,6 +89,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "FelixConfiguration": Kind(collection="felixConfigurations", read=config.felix_configuration),
     "Node": Kind(collection="nodes", read=config.node, names=Naming(strict=False)),
     "Namespace": Kind(collection="namespaces", read=config.namespace, names=Naming(name=dns_label, strict=False)),
+    "Pod": Kind(collection="networkSets", read=config.pod, names=Naming(namespaced=True, strict=False)),
 }
 
 

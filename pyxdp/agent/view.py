@@ -45,6 +45,7 @@ class AgentView:
         failures: class of the error -> how often applying failed with it.
         repairs: ``link``, ``rules``, ``pin``, ``map`` -> how often that was found changed by others, and repaired.
         seconds: of the last 1000 changes, from the first event to enforced; the latest last.
+        changes: how many there ever were that ``seconds`` has or had a time of.
         sources: by name.
         status: what the dataplane was when it was looked at last, drift found then included; ``None`` before that.
         status_ns: CLOCK_REALTIME of that look; 0 before it.
@@ -61,6 +62,7 @@ class AgentView:
     failures: Mapping[str, int] = field(default_factory=dict)
     repairs: Mapping[str, int] = field(default_factory=dict)
     seconds: tuple[float, ...] = ()
+    changes: int = 0
     sources: Mapping[str, SourceView] = field(default_factory=dict)
     status: Status | None = None
     status_ns: int = 0

@@ -274,14 +274,18 @@ def apply(  # noqa: PLR0913 - settings, each by its name
     return _chosen(dataplane).apply(effective, dry_run=dry_run, on_plan=on_plan, on_progress=on_progress)
 
 
-def status(dataplane: Dataplane | None = None) -> Status:
+def status(dataplane: Dataplane | None = None, *, drift: bool = True) -> Status:
     """Read what is enforced now, with counters, and what differs from what should be. Needs root.
+
+    Args:
+        dataplane: as for :func:`apply`.
+        drift: without it, rules of iptables are not looked at, which takes most of the time.
 
     Raises:
         OperatorError: what is there is damaged, or belongs to another network namespace.
         BpfError: it can not be read.
     """
-    return _chosen(dataplane).status()
+    return _chosen(dataplane).status(drift=drift)
 
 
 def delete(

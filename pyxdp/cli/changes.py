@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyxdp.abi import Direction
-from pyxdp.cli.titles import WRITTEN
+from pyxdp.dataplane import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

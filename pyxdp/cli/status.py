@@ -13,7 +13,8 @@ from pyxdp.cli.apply import attachment_json
 from pyxdp.cli.commands import KERNEL
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.output import plural
-from pyxdp.cli.titles import WRITTEN, title
+from pyxdp.cli.titles import title
+from pyxdp.dataplane import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

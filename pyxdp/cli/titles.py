@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Kinds of identities that somebody wrote as a rule; every other one follows from how host policy works.
-WRITTEN: Final = frozenset({"GlobalNetworkPolicy", "Profile"})
-
 
 class Named(Protocol):
     """What a title is made of: an identity as ``pyxdp status`` has it."""

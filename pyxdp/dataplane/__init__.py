@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pyxdp.dataplane.conntrack import ConntrackUse
 from pyxdp.dataplane.dataplane import Dataplane
 from pyxdp.dataplane.execution import Step
 from pyxdp.dataplane.session import Report, Session
-from pyxdp.dataplane.status import Attachment, EarlyDrop, EndpointStatus, RuleStatus, Status
+from pyxdp.dataplane.status import WRITTEN, Attachment, EarlyDrop, EndpointStatus, MapUse, RuleStatus, Status
 
 __all__ = [
+    "WRITTEN",
     "Attachment",
+    "ConntrackUse",
     "Dataplane",
     "EarlyDrop",
     "EndpointStatus",
+    "MapUse",
     "Report",
     "RuleStatus",
     "Session",

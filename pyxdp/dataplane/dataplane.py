@@ -23,10 +23,11 @@ from pyxdp.xtables import Iptables, is_pattern
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyxdp.dataplane.session import OnPlan, OnProgress
     from pyxdp.resolver import EffectivePolicy
+    from pyxdp.xtables import Tables
 
 
 class Dataplane:
@@ -75,7 +76,9 @@ class Dataplane:
             OperatorError: it is damaged, or belongs to another network namespace.
             BpfError: it can not be read.
         """
-        tables = read_tables(self._layout, self._setup.iptables)
+        return self._read(read_tables(self._layout, self._setup.iptables))
+
+    def _read(self, tables: Mapping[planner.TableSet, Tables]) -> planner.State:
         with closing(Halves(self._layout)) as halves:
             return read_state(self._layout, tables, netlink.devices(), halves)
 
@@ -127,13 +130,20 @@ class Dataplane:
                     Execution(self._setup, planner.State(), tables, halves, Grace()).run(plan, on_progress)
         return plan
 
-    def status(self) -> Status:
+    def status(self, *, drift: bool = True) -> Status:
         """Return what is enforced now, with counters, and what differs from what should be.
+
+        Args:
+            drift: without it, rules of iptables are not looked at, which takes most of the time: ``tables``,
+                ``settings``, ``drift`` and the ``hooks`` but for XDP stay empty, and why early drop is off is not told.
 
         Raises:
             OperatorError: what is there is damaged, or belongs to another network namespace.
             BpfError: it can not be read.
         """
+        if not drift:
+            state = self._read({})
+            return read_status(self._layout, state, planner.Plan(), HookSettings(), "it was not looked for")
         state = self.read()
         settings = _settings(state)
         return read_status(self._layout, state, self._unchanged(state), settings, self._setup.obstacle(settings, state))

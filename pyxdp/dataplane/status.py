@@ -11,10 +11,12 @@ from pyxdp import netlink, planner
 from pyxdp.abi import Direction, Limit, Reason
 from pyxdp.bpf import Link, Map
 from pyxdp.dataplane.bpffs import entries, target_of
+from pyxdp.dataplane.conntrack import ConntrackUse, conntrack_use
 from pyxdp.dataplane.hooks import fallback_reason
 from pyxdp.dataplane.layout import EARLY_REFUSED, object_of
 from pyxdp.dataplane.reading import read_endpoints
 from pyxdp.net import HookSettings
+from pyxdp.planner.capacity import needed
 from pyxdp.xtables import entries_of, is_pattern
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from pyxdp.abi import Endpoint
     from pyxdp.dataplane.layout import Layout
     from pyxdp.netlink import Device
+
+#: Kinds of identities that somebody wrote as a rule; every other one follows from how host policy works.
+WRITTEN: Final = frozenset({"GlobalNetworkPolicy", "Profile"})
 
 _DIRECTIONS: Final = {Direction.INGRESS: "ingress", Direction.EGRESS: "egress"}
 
@@ -110,6 +115,19 @@ class EarlyDrop:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MapUse:
+    """How full a map is.
+
+    Attributes:
+        used: entries that hold something, those in between included; of a map with slots those of the slot in force.
+        capacity: entries that there are; of a map with slots those of one slot.
+    """
+
+    used: int
+    capacity: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The whole dataplane.
@@ -126,6 +144,8 @@ class Status:
         settings: that the rules were made by.
         early_drop: whether it is on.
         memory: bytes of kernel memory that each map in force takes, by its name.
+        maps: how full those are that policy fills, by name.
+        conntrack: connection tracking of this network namespace; ``None`` where it is not loaded.
         drift: what an apply of the same policy would do; empty when everything is as it should be.
     """
 
@@ -140,6 +160,8 @@ class Status:
     settings: HookSettings = field(default=HookSettings())
     early_drop: EarlyDrop = field(default=EarlyDrop())
     memory: Mapping[str, int] = field(default_factory=dict)
+    maps: Mapping[str, MapUse] = field(default_factory=dict)
+    conntrack: ConntrackUse | None = None
     drift: planner.Plan = field(default_factory=planner.Plan)
 
 
@@ -160,7 +182,7 @@ def read_status(
     """
     tables = {str(table): tuple(rules.programs) for table, rules in sorted(state.rules.items())}
     if state.current is None:
-        return Status(tables=tables, drift=drift)
+        return Status(tables=tables, conntrack=conntrack_use(), drift=drift)
     header = state.slots[state.active]
     return Status(
         applied=True,
@@ -174,6 +196,8 @@ def read_status(
         settings=settings,
         early_drop=_early_drop(layout, state, obstacle),
         memory=map_memory(layout.maps(state.current)),
+        maps=_map_use(state),
+        conntrack=conntrack_use(),
         drift=drift,
     )
 
@@ -189,6 +213,13 @@ def map_memory(maps: Path) -> dict[str, int]:
         with Map.from_pin(pin) as its_map:
             found[pin.name] = its_map.memory
     return found
+
+
+def _map_use(state: planner.State) -> dict[str, MapUse]:
+    assert state.current is not None  # noqa: S101 - the caller has looked
+    capacities = state.objects[state.current].capacities
+    used = needed(state.tables, state.names)
+    return {name: MapUse(used[name], capacity) for name, capacity in sorted(capacities.items())}
 
 
 def read_attachments(layout: Layout) -> tuple[Attachment, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from pyxdp.manifest.compose import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
 
 #: Bytes that a file may have: four million prefixes, one a line, and room to spare.
@@ -52,7 +52,7 @@ def read_sources(paths: Sequence[str | os.PathLike[str]], stdin: TextIO | None) 
             if identity not in seen:
                 seen.add(identity)
                 yield (
-                    found if isinstance(found, Source) else _read_stdin(stdin) if found == STDIN else _read_file(found)
+                    found if isinstance(found, Source) else _read_stdin(stdin) if found == STDIN else read_file(found)
                 )
 
 
@@ -73,28 +73,41 @@ def decode(file: str, content: bytes) -> Source:
 def _search(folder: Path) -> Iterator[str | Source]:
     """Yield the names of the manifests below a folder, and what is wrong with it."""
     empty = True
+    for found in search(folder):
+        empty = False
+        yield found
+    if empty:
+        yield _refused(str(folder), f"the folder holds no {', '.join('*' + suffix for suffix in _SUFFIXES)} file")
+
+
+def search(folder: Path, *, on_folder: Callable[[Path], None] = lambda _: None) -> Iterator[str | Source]:
+    """Yield the names of the manifests below a folder, and what can not be read.
+
+    Args:
+        folder: where to begin.
+        on_folder: called with each folder before it is looked at.
+    """
     entered: set[object] = set()
     waiting = [folder]
     while waiting:
         path = waiting.pop()
         if not _is_folder(path):
             if path.suffix in _SUFFIXES:
-                empty = False
                 # Nobody wants to wait for a pipe that happens to lie in a folder.
                 yield _refused(str(path), "is no regular file") if _is_special(path) else str(path)
         elif (identity := _identity(path)) not in entered:
             entered.add(identity)
+            on_folder(path)
             try:
                 visible = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
             except OSError as error:
-                empty, visible = False, []
+                visible = []
                 yield _refused(str(path), f"the folder can not be read: {error.strerror}")
             waiting.extend(sorted(visible, reverse=True))
-    if empty:
-        yield _refused(str(folder), f"the folder holds no {', '.join('*' + suffix for suffix in _SUFFIXES)} file")
 
 
-def _read_file(name: str) -> Source:
+def read_file(name: str) -> Source:
+    """Return the text of a file, or why there is none."""
     path = Path(name)
     try:
         with path.open("rb") as file:

@@ -117,9 +117,11 @@ class Store:
                 self._take(delivery.source, text)
         if delivery.complete:
             named = {text.origin for text in delivery.texts}
-            gone = [it for it, origin in self._origins.items() if origin.source == delivery.source and it not in named]
-            for origin in gone:
-                self._remove(origin)
+            for name, origin in [*self._origins.items()]:
+                if name.startswith(delivery.silent):
+                    origin.source = origin.source or delivery.source
+                elif origin.source == delivery.source and name not in named:
+                    self._remove(name)
         return self.resources() is not before
 
     def forget_unmentioned(self) -> bool:
@@ -176,10 +178,12 @@ class Store:
         if text.content is None:
             return
         origin = self._origins.setdefault(text.origin, _Origin())
-        for read in read_each(text.origin, text.content).objects:
+        reading = read_each(text.origin, text.content)
+        for read in reading.objects:
             if read.resource is not None and (not text.keys or read.key in text.keys):
                 self._hold(text.origin, read.key, _Good(read.resource, text.content))
         origin.held = len(origin.good)
+        origin.problems += tuple(_problems(text.origin, reading, origin.good, text.keys))
 
     def _take(self, source: str, text: Text) -> None:
         origin = self._origins.setdefault(text.origin, _Origin())
@@ -196,13 +200,10 @@ class Store:
             origin.problems = (StoredProblem("", name, f"{name}: {_EMPTY}", stands_in=True),)
             return
         reading = read_each(name, content)
-        if reading.fault:
-            origin.problems = (StoredProblem("", name, str(reading.fault), bool(origin.good)),)
-            return
-        origin.held = len(reading.objects)
-        missing = _missing(reading, origin.good)
-        for key in missing:
-            self._let_go(name, key)
+        if not reading.fault:
+            origin.held = len(reading.objects)
+            for key in _missing(reading, origin.good):
+                self._let_go(name, key)
         for read in reading.objects:
             if read.resource is not None:
                 self._hold(name, read.key, _Good(read.resource, content))
@@ -249,10 +250,14 @@ def _missing(reading: Reading, good: Mapping[Key, _Good]) -> list[Key]:
     return [] if unknown or reading.strays else [key for key in good if key not in there]
 
 
-def _problems(name: str, reading: Reading, good: Mapping[Key, _Good]) -> Iterator[StoredProblem]:
+def _problems(
+    name: str, reading: Reading, good: Mapping[Key, _Good], only: tuple[Key, ...] = ()
+) -> Iterator[StoredProblem]:
     def told(key: str, problems: Iterable[Problem], *, stands_in: bool) -> Iterator[StoredProblem]:
         return (StoredProblem(key, name, str(problem), stands_in) for problem in problems)
 
-    yield from told("", reading.strays, stands_in=False)
+    yield from told("", [reading.fault] if reading.fault else [], stands_in=bool(good))
+    yield from told("", () if only else reading.strays, stands_in=False)
     for read in reading.objects:
-        yield from told(str(read.key), read.problems, stands_in=read.key in good)
+        if not only or read.key in only:
+            yield from told(str(read.key), read.problems, stands_in=read.key in good)

@@ -42,6 +42,7 @@ class Delivery:
         source: its name, for logs and metrics; unique.
         texts: what is new, has changed or is gone.
         complete: this is everything that there is: other texts of this source are gone.
+        silent: beginnings of origins of which a complete delivery knows nothing: what was said of them stays.
         connected: the source sees what it is to watch. If not, what it said before stays in force.
         trouble: why it is not connected, or what else people should know of; empty when all is well.
         since: time.monotonic() of the first event that led to this; 0: now.
@@ -50,6 +51,7 @@ class Delivery:
     source: str
     texts: tuple[Text, ...] = ()
     complete: bool = False
+    silent: tuple[str, ...] = ()
     connected: bool = True
     trouble: str = ""
     since: float = 0.0

@@ -145,6 +145,23 @@ def test_what_is_remembered_stays_until_it_is_mentioned(store: Store) -> None:
     assert not again.forget_unmentioned()
 
 
+def test_what_is_remembered_and_not_right_any_more() -> None:
+    keys = (Key("GlobalNetworkSet", "", "b"),)
+    again = Store.of([Text("f", several(A, BROKEN)), Text("g", several(network_set("c", "x"), BROKEN), keys=keys)])
+    assert nets(again) == {"a": BOTH["a"]}
+    assert [(it.key, it.origin, it.stands_in) for it in again.problems] == [
+        ("GlobalNetworkSet/b", "f", False),
+        ("GlobalNetworkSet/b", "g", False),
+    ]
+
+
+def test_what_a_source_can_not_see_stays(store: Store) -> None:
+    assert not store.put(Delivery(source="folder", complete=True, silent=("f",)))
+    assert nets(store) == BOTH
+    assert store.put(Delivery(source="folder", complete=True, silent=("g",)))
+    assert nets(store) == {}
+
+
 # What any sequence of texts leaves, told by a model that knows nothing of how the store does it.
 
 

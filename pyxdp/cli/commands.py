@@ -98,6 +98,7 @@ _COMMANDS: Final = {
     "test": "test",
     "apply": "apply",
     "status": "status",
+    "rules": "rules",
     "delete": "delete",
     "explain": "explain",
     "compile": "compile",

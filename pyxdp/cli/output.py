@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from pyxdp.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -31,11 +32,22 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.closed = False
+        self._collected: list[str] | None = None
 
     @property
     def is_terminal(self) -> bool:
         """Whether people read it as it comes, in colours."""
         return sys.stdout.isatty()
+
+    @contextmanager
+    def collected(self) -> Iterator[list[str]]:
+        """What is printed in this block is put into a list instead."""
+        parts: list[str] = []
+        self._collected = parts
+        try:
+            yield parts
+        finally:
+            self._collected = None
 
     def line(self, text: str = "") -> None:
         """Print a line for people."""
@@ -91,6 +103,9 @@ class Output:
             _tell("hint:", "green", hint)
 
     def _write(self, text: str) -> None:
+        if self._collected is not None:
+            self._collected.append(text)
+            return
         if self.closed:
             return
         try:

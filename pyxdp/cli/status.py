@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +13,10 @@ import pyxdp
 from pyxdp.cli.apply import attachment_json
 from pyxdp.cli.commands import KERNEL
 from pyxdp.cli.commands import command as make_command
+from pyxdp.cli.frames import Frames
+from pyxdp.cli.interruption import Interrupted
 from pyxdp.cli.output import plural
-from pyxdp.cli.titles import title
+from pyxdp.cli.titles import action_of, title
 from pyxdp.dataplane import WRITTEN
 
 if TYPE_CHECKING:
@@ -21,25 +24,75 @@ if TYPE_CHECKING:
 
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
-    from pyxdp.dataplane import RuleStatus, Status
+    from pyxdp.dataplane import EndpointStatus, RuleStatus, Status
 
 _NS: Final = 1_000_000_000
 _MIB: Final = 1 << 20
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+#: Seconds between two frames of --watch.
+_WATCH: Final = 2.0
+#: Part of conntrack's entries from which on people should know.
+_NEARLY_FULL: Final = 0.8
 
 _MODES: Final = {"native": "green", "generic": "yellow", "none": "red"}
 
 
 @make_command(
     click.option("--all", "everything", is_flag=True, help="Also list failsafe ports and defaults without packets."),
+    click.option(
+        "--watch",
+        is_flag=False,
+        flag_value=_WATCH,
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="[SECONDS]",
+        help=f"Tell it again every so many seconds ({_WATCH:g}), until Ctrl-C.",
+    ),
     *KERNEL,
     name="status",
 )
-def command(settings: Settings, *, everything: bool) -> None:
+def command(settings: Settings, *, everything: bool, watch: float | None) -> None:
     """Show what is enforced now, what it has matched, and what is not as it should be."""
+    if watch is None:
+        found = pyxdp.status(settings.dataplane())
+        settings.output.document(_as_json(found))
+        _tell(settings.output, found, everything=everything)
+        return
+    with suppress(Interrupted), Frames(settings.output) as frames:
+        while True:
+            frames.show(lambda: _tell_again(settings, everything=everything))
+            if not frames.wait(watch):
+                break
+
+
+def _tell_again(settings: Settings, *, everything: bool) -> None:
     found = pyxdp.status(settings.dataplane())
-    output = settings.output
-    output.document(_as_json(found))
+    settings.output.record(_as_json(found))
+    _tell(settings.output, found, everything=everything)
+
+
+def rules_to_tell(found: Status, *, everything: bool) -> list[RuleStatus]:
+    """Rules that people care for: written ones, and of the others those that have matched something; or all."""
+    ordered = sorted(found.rules, key=lambda it: (it.tier, it.policy, it.direction == "egress", it.rule))
+    return [it for it in ordered if it.kind in WRITTEN or it.packets or everything]
+
+
+def rule_json(rule: RuleStatus) -> dict[str, Any]:
+    """Return the members of ``rules[]``."""
+    return {
+        "counter": rule.counter,
+        "tier": rule.tier,
+        "kind": rule.kind,
+        "policy": rule.policy,
+        "direction": rule.direction,
+        "rule": rule.rule,
+        "action": rule.action,
+        "identity": rule.identity,
+        "packets": rule.packets,
+        "bytes": rule.bytes,
+    }
+
+
+def _tell(output: Output, found: Status, *, everything: bool) -> None:
     if not found.applied:
         output.line("no policy is in force")
     else:
@@ -51,6 +104,7 @@ def command(settings: Settings, *, everything: bool) -> None:
     if found.applied:
         early = found.early_drop
         output.line(f"early drop at XDP: {'on' if early.on else f'off ({early.reason})'}")
+        output.line(f"conntrack: {_conntrack(found)}")
         output.line(f"maps: {sum(found.memory.values()) / _MIB:.1f} MiB of kernel memory")
     if found.drift:
         output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
@@ -66,19 +120,23 @@ def _tell_policy(output: Output, found: Status) -> None:
     output.line(f"generation {found.generation}, in force since {when:%Y-%m-%d %H:%M:%S} ({age}), {found.digest[:12]}")
     output.line()
     output.table(
-        ["INTERFACE", "HOST ENDPOINT", "XDP", "WHY"],
-        [
-            [it.interface, it.host_endpoint, click.style(it.mode, fg=_MODES.get(it.mode)), it.reason]
-            for it in (endpoint.attachment for endpoint in found.endpoints)
-        ],
+        ["INTERFACE", "HOST ENDPOINT", "XDP", "DROPPED", "UNTRACKED", "WHY"],
+        [_endpoint_row(it) for it in found.endpoints],
+        right=["DROPPED", "UNTRACKED"],
     )
     output.line()
 
 
+def _endpoint_row(endpoint: EndpointStatus) -> list[str]:
+    it = endpoint.attachment
+    mode = click.style(it.mode, fg=_MODES.get(it.mode))
+    dropped, untracked = _count(endpoint, "DROP_"), _count(endpoint, "UNTRACKED")
+    return [it.interface, it.host_endpoint, mode, f"{dropped:,}", f"{untracked:,}", it.reason]
+
+
 def _tell_rules(output: Output, found: Status, *, everything: bool) -> None:
-    ordered = sorted(found.rules, key=lambda it: (it.tier, it.policy, it.direction == "egress", it.rule))
-    shown = [it for it in ordered if it.kind in WRITTEN or it.packets or everything]
-    rows = [[title(it), _action(it), f"{it.packets:,}", f"{it.bytes:,}"] for it in shown]
+    shown = rules_to_tell(found, everything=everything)
+    rows = [[title(it), action_of(it), f"{it.packets:,}", f"{it.bytes:,}"] for it in shown]
     if rows:
         output.table(["RULE", "ACTION", "PACKETS", "BYTES"], rows, right=["PACKETS", "BYTES"])
     if hidden := len(found.rules) - len(shown):
@@ -98,8 +156,27 @@ def _tell_reasons(output: Output, found: Status) -> None:
         output.line()
 
 
-def _action(rule: RuleStatus) -> str:
-    return "failsafe" if rule.kind == "FelixConfiguration" else rule.action
+def _conntrack(found: Status) -> str:
+    """``12 of 262,144 entries``, and what went in that should not have."""
+    use = found.conntrack
+    if use is None:
+        return "not loaded"
+    told = f"{use.entries:,} of {use.limit:,} entries"
+    if use.entries > _NEARLY_FULL * use.limit:
+        told = click.style(f"{told}; what is new will be dropped when it is full", fg="red")
+    if missed := sum(_count(endpoint, "STILL_TRACKED") for endpoint in found.endpoints):
+        told += click.style(f"; {plural(missed, 'packet')} went in that untracked policy allows", fg="yellow")
+    return told
+
+
+def _count(endpoint: EndpointStatus, prefix: str) -> int:
+    """Packets of both directions whose reason begins so."""
+    return sum(
+        packets
+        for reasons in endpoint.reasons.values()
+        for reason, packets in reasons.items()
+        if reason.startswith(prefix)
+    )
 
 
 def _age(seconds: int) -> str:
@@ -133,22 +210,10 @@ def _as_json(found: Status) -> dict[str, Any]:
             }
             for it in found.endpoints
         ],
-        "rules": [
-            {
-                "counter": it.counter,
-                "tier": it.tier,
-                "kind": it.kind,
-                "policy": it.policy,
-                "direction": it.direction,
-                "rule": it.rule,
-                "action": it.action,
-                "identity": it.identity,
-                "packets": it.packets,
-                "bytes": it.bytes,
-            }
-            for it in found.rules
-        ],
+        "rules": [rule_json(it) for it in found.rules],
         "early_drop": {"on": found.early_drop.on, "reason": found.early_drop.reason},
+        "conntrack": found.conntrack and {"entries": found.conntrack.entries, "limit": found.conntrack.limit},
+        "maps": {name: {"used": use.used, "capacity": use.capacity} for name, use in found.maps.items()},
         "memory": {"total": sum(found.memory.values()), "maps": dict(found.memory)},
         "tables": {table: list(interfaces) for table, interfaces in found.tables.items()},
         "drift": found.drift.as_json(),

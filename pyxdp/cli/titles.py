@@ -51,3 +51,8 @@ def title(rule: Named) -> str:
     if unwritten:
         return unwritten.format(policy=rule.policy, direction=rule.direction)
     return f"{rule.tier or rule.kind}/{rule.policy} {rule.direction}[{rule.rule}]"
+
+
+def action_of(rule: Named) -> str:
+    """Return what a rule does, in a word."""
+    return "failsafe" if rule.kind == "FelixConfiguration" else rule.action

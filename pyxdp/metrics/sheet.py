@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,5 +58,9 @@ def _metric(family: Family, values: Mapping[tuple[str, ...], float]) -> Metric:
 
 def _histogram(family: Family, buckets: Buckets) -> Metric:
     made = HistogramMetricFamily(family.name, family.help)
-    made.add_metric([], [(floatToGoString(bound), count) for bound, count in buckets.cumulative()], buckets.sum)
+    made.add_metric([], [(_bound(bound), count) for bound, count in buckets.cumulative()], buckets.sum)
     return made
+
+
+def _bound(value: float) -> str:
+    return "+Inf" if value == inf else str(value)

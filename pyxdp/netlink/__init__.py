@@ -1,7 +1,11 @@
-"""The interfaces of the current network namespace, and what runs at their XDP hook. The one door to netlink."""
+"""The interfaces of the current network namespace, what runs at their XDP hook, and that this changes.
+
+The one door to netlink.
+"""
 
 from __future__ import annotations
 
 from pyxdp.netlink.devices import Device, XdpAttachment, devices, interfaces, xdp_program
+from pyxdp.netlink.events import RuleChanges, Watcher
 
-__all__ = ["Device", "XdpAttachment", "devices", "interfaces", "xdp_program"]
+__all__ = ["Device", "RuleChanges", "Watcher", "XdpAttachment", "devices", "interfaces", "xdp_program"]

@@ -21,7 +21,7 @@ from pyxdp.cli.titles import action_of, title
 from pyxdp.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
@@ -51,13 +51,13 @@ _LARGE: Final = 100_000
 )
 def command(settings: Settings, *, interval: float, count: int | None, top: int | None, everything: bool) -> None:
     """Show how many packets and bytes a second each rule matches, busiest first, until Ctrl-C."""
-    with suppress(Interrupted), Frames(settings.output) as frames:
-        reader = _Reader(settings)
+    with suppress(Interrupted), Frames(settings.output, settings.interruption) as frames:
+        with frames.undisturbed():
+            reader = _Reader(settings)
         for number in counting(1):
             if not frames.wait(interval):
                 break
-            seconds, found = reader.next(everything=everything)
-            frames.show(partial(_tell, settings.output, seconds, found[:top]))
+            frames.show(partial(_tell_next, settings.output, reader, top, everything=everything))
             if number == count:
                 break
 
@@ -124,7 +124,9 @@ class _Reader:
         return found, time.monotonic()
 
 
-def _tell(output: Output, seconds: float, found: Sequence[RuleRate]) -> None:
+def _tell_next(output: Output, reader: _Reader, top: int | None, *, everything: bool) -> None:
+    seconds, found = reader.next(everything=everything)
+    found = found[:top]
     output.table(["RULE", "ACTION", *_NUMBERS], [_row(it) for it in found], right=_NUMBERS)
     output.record({"time_ns": time.time_ns(), "seconds": seconds, "rules": [it.as_json() for it in found]})
 

@@ -57,7 +57,7 @@ def command(settings: Settings, *, everything: bool, watch: float | None) -> Non
         settings.output.document(_as_json(found))
         _tell(settings.output, found, everything=everything)
         return
-    with suppress(Interrupted), Frames(settings.output) as frames:
+    with suppress(Interrupted), Frames(settings.output, settings.interruption) as frames:
         while True:
             frames.show(lambda: _tell_again(settings, everything=everything))
             if not frames.wait(watch):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PYXDP = str(Path(sys.executable).with_name("pyxdp"))
 NODE = "host"
 #: Commands that read or change what is in the kernel.
-_WITH_BPFFS = {"apply", "status", "delete", "log"}
+_WITH_BPFFS = {"apply", "restore", "status", "rules", "delete", "log"}
 
 
 @dataclass

@@ -122,9 +122,10 @@ def test_status_counts_what_the_rules_match(governed: Machine) -> None:
     assert here["reasons"]["ingress"]["PASS_ALLOWED"] > 2
     told = governed.run("status").stdout
     assert re.search(r"^generation 1, in force since .* ago\), [0-9a-f]{12}$|just now", told, re.MULTILINE)
-    assert re.search(rf"^{governed.end.name} +hep +native$", told, re.MULTILINE)
+    assert re.search(rf"^{governed.end.name} +hep +native +0 +\d+$", told, re.MULTILINE)
     assert re.search(r"^default/redis ingress\[0\] +Allow +\d+ +\d+$", told, re.MULTILINE)
     assert "more without a packet (failsafe ports, defaults): see --all" in told
+    assert re.search(r"^conntrack: \d+ of [\d,]+ entries$", told, re.MULTILINE)
     assert re.search(r"^early drop at XDP: (on|off \(.+\))$", told, re.MULTILINE)
     assert len(governed.run("status", "--all").stdout.splitlines()) > len(told.splitlines()) + 10
 
@@ -136,7 +137,7 @@ def test_status_says_why_xdp_is_not_native(machine: Machine) -> None:
     done = machine.run("apply", manifest, *AT_HOST)
     assert done.returncode == 0
     assert "br0: HostEndpoint/hep, XDP generic (driver bridge: no native XDP" in done.stdout
-    assert re.search(r"^br0 +hep +generic +driver bridge: no native XDP", machine.run("status").stdout, re.MULTILINE)
+    assert re.search(r"^br0 +hep +generic +\d+ +\d+ +driver bridge: no native XDP", machine.run("status").stdout, re.MULTILINE)
 
 
 def test_delete_leaves_nothing_behind(machine: Machine, manifest: str) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 
@@ -15,12 +13,11 @@ import pytest
 from pyxdp.cli.interruption import Interrupted, Interruption
 from pyxdp.cli.main import main
 from tests.cli.machine import Machine, endpoint, policy
+from tests.cli.terminal import XTERM, Terminal
 from tests.lab.waiting import wait_until
 
 AT_HOST = ("--node", "host")
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-#: A terminal that can move its cursor, whatever the tests are run on.
-XTERM = {**os.environ, "TERM": "xterm"}
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -130,27 +127,6 @@ def test_ignored_signals_stay_ignored() -> None:
 
 
 # -- the progress bar --
-
-
-class Terminal:
-    """Our side of a terminal that a process writes to."""
-
-    def __init__(self) -> None:
-        self._ours, self.theirs = pty.openpty()
-        self.seen = ""
-
-    def read(self) -> str:
-        """What has been written, when there is something new; empty when nobody can write any more."""
-        assert select.select([self._ours], [], [], 60)[0], f"nothing more after {self.seen!r}"
-        try:
-            chunk = os.read(self._ours, 4096).decode()
-        except OSError:  # how a terminal says so
-            chunk = ""
-        self.seen += chunk
-        return chunk
-
-    def close(self) -> None:
-        os.close(self._ours)
 
 
 def _on_a_terminal(machine: Machine, *arguments: str) -> tuple[int, str]:

@@ -93,6 +93,11 @@ class Enforcer:
         """What is enforced: as applied last, with the members of today; ``None`` before anything was applied."""
         return self._enforced.sets.resources if self._enforced else None
 
+    @property
+    def generation(self) -> int:
+        """Of what this enforcer put in force last; 0: nothing yet."""
+        return self._session.generation
+
     def resolve(self, resources: Resources) -> EffectivePolicy:
         """Find out what :meth:`apply` would enforce on the interfaces as they are now.
 

@@ -10,10 +10,13 @@
     |-- MembersError              no such network set, or no addresses; nothing was changed
     |-- CaptureError              a file of captured packets that can not be read
     |-- CapacityError             a policy larger than a fixed limit; nothing was touched
+    |-- WouldCutError             a policy that would cut what must live; names the rules, nothing was touched
     |-- OperatorError             the machine is not ready: interface, bpffs, iptables, privileges
     |   |-- UnknownInterfaceError
     |   |-- BusyError             another pyxdp holds the lock
     |   |-- StaleError            another pyxdp has changed what a session goes on from
+    |   |-- SnapshotError         what is kept of a policy is damaged, or can not be written
+    |   |-- ConfirmationError     a change waits to be confirmed, or none does
     |   `-- XtablesError          iptables is missing, too old, or refused the rules
     `-- BpfError (also OSError)   the kernel refused a bpf() call; errno is kept
         |-- VerifierError         holds the verifier's log as a list of lines
@@ -155,6 +158,20 @@ class CapacityError(PyxdpError):
         self.limit = limit
 
 
+class WouldCutError(PyxdpError):
+    """A policy that would cut what must live: sessions, failsafe ports, the node's own flows; raised before a switch.
+
+    Attributes:
+        cuts: a line for each; what, by which rule, and where that is written.
+    """
+
+    exit_code = 2
+
+    def __init__(self, cuts: Sequence[str], *, hint: str = "") -> None:
+        self.cuts = tuple(cuts)
+        super().__init__("\n".join(self.cuts), hint=hint)
+
+
 class OperatorError(PyxdpError):
     """The machine is not ready for what was asked."""
 
@@ -176,6 +193,14 @@ class StaleError(OperatorError):
 
     def __init__(self) -> None:
         super().__init__("another pyxdp has changed the dataplane meanwhile", hint="apply again")
+
+
+class SnapshotError(OperatorError):
+    """What is kept of a policy on disk is damaged, or can not be read or written."""
+
+
+class ConfirmationError(OperatorError):
+    """A change waits to be confirmed and must be decided on first, or none does."""
 
 
 class XtablesError(OperatorError):

@@ -18,6 +18,7 @@ from pyxdp.dataplane.rules import read_tables
 from pyxdp.dataplane.session import Report, Session
 from pyxdp.dataplane.setup import Setup
 from pyxdp.dataplane.status import Status, read_status
+from pyxdp.dataplane.token import read_token
 from pyxdp.net import HookSettings
 from pyxdp.xtables import Iptables, is_pattern
 
@@ -81,6 +82,15 @@ class Dataplane:
     def _read(self, tables: Mapping[planner.TableSet, Tables]) -> planner.State:
         with closing(Halves(self._layout)) as halves:
             return read_state(self._layout, tables, netlink.devices(), halves)
+
+    def digest(self) -> str:
+        """Return SHA-256 of the map image in force, hexadecimal; empty when nothing is. Takes less than a millisecond.
+
+        Raises:
+            BpfError: it can not be read.
+        """
+        token = read_token(self._layout)
+        return token.digest if token else ""
 
     def apply(
         self,

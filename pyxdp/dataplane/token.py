@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pyxdp.abi import Control, Slot, decode, decode_array
 from pyxdp.bpf import Map
 from pyxdp.dataplane.bpffs import entries
 from pyxdp.dataplane.layout import object_of
@@ -43,6 +44,11 @@ class Token:
     inode: int
     control: bytes
     slots: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the map image in force, hexadecimal."""
+        return decode_array(Slot, self.slots)[decode(Control, self.control).active].digest.hex()
 
 
 def read_token(layout: Layout) -> Token | None:

@@ -38,10 +38,23 @@ from pyxdp.manifest.manifest import Collector, Manifest
 from pyxdp.manifest.sources import MAX_BYTES, decode, read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
-__all__ = ["MAX_BYTES", "Key", "Manifest", "ReadObject", "Reading", "load", "loads", "read_each"]
+    from pyxdp.manifest.sources import Source
+
+__all__ = [
+    "MAX_BYTES",
+    "Key",
+    "Manifest",
+    "ReadObject",
+    "Reading",
+    "load",
+    "load_sources",
+    "loads",
+    "read_each",
+    "read_sources",
+]
 
 
 def load(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | None = None) -> Manifest:
@@ -59,8 +72,23 @@ def load(paths: Sequence[str | os.PathLike[str]], *, stdin: TextIO | None = None
     Raises:
         ManifestError: something is wrong; holds every problem of every file, files that can not be read included.
     """
+    return load_sources(read_sources([paths] if isinstance(paths, str | os.PathLike) else paths, stdin))
+
+
+def load_sources(sources: Iterable[Source]) -> Manifest:
+    """Read manifests from texts that are at hand.
+
+    Args:
+        sources: files with their texts, as :func:`read_sources` finds them.
+
+    Returns:
+        All resources of all of them together.
+
+    Raises:
+        ManifestError: something is wrong; holds every problem of every text.
+    """
     collector = Collector()
-    for source in read_sources([paths] if isinstance(paths, str | os.PathLike) else paths, stdin):
+    for source in sources:
         if source.fault:
             collector.add_fault(source.file, source.fault)
         else:

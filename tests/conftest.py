@@ -2,6 +2,7 @@
 
 * The test process has a mount namespace of its own with a fresh bpffs (``tests/lab/mounts.py``), so that pins and named
   network namespaces are seen by nobody else and are gone when it ends.
+* Commands keep what they keep of policy in a folder of their own (``PYXDP_STATE``), not in the machine's.
 * ``netns``, ``veth``, ``bpffs``, ``bpf_object``: what a test needs of the kernel, made for it and removed after it.
 * A test that leaves a file descriptor open fails.
 * A test that skips says what is missing; under ``PYXDP_REQUIRE_BPF=1`` a skip is a failure.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
         unshare_mounts()
     except OSError as error:
         config.stash[MISSING] = f"this process can not make a mount namespace with a bpffs: {error}"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for what commands keep; it does not exist yet."""
+    path = tmp_path_factory.getbasetemp() / f"state-{secrets.token_hex(4)}"
+    monkeypatch.setenv("PYXDP_STATE", str(path))
+    return path
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 import pyxdp
 from pyxdp.cli.changes import Changes, changes_between
-from pyxdp.cli.commands import CHANGES, MANIFESTS, node_option
+from pyxdp.cli.commands import CHANGES, MANIFESTS, STATE, node_option
 from pyxdp.cli.commands import command as make_command
+from pyxdp.cli.duration import DURATION
 from pyxdp.cli.execution import Watch
 from pyxdp.cli.findings import notices_of, resolution_json, tell, tell_briefly
+from pyxdp.cli.guarding import Guarding
+from pyxdp.cli.keeping import Keeping
 from pyxdp.cli.output import plural
 from pyxdp.lint import lint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pyxdp.cli.commands import Settings
+    from pyxdp.cli.output import Output
     from pyxdp.dataplane import Attachment, Report
+    from pyxdp.dataplane.session import OnPlan
     from pyxdp.manifest import Manifest
     from pyxdp.planner import State, Target
     from pyxdp.resolver import EffectivePolicy
+    from pyxdp.snapshot import Pending
 
 #: Of lint, which is not to delay the policy.
 _EFFORT: Final = 2_000_000
@@ -33,49 +42,68 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
     node_option,
     click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing."),
     click.option("--allow-empty", is_flag=True, help="Also apply what governs no interface here: it ends enforcement."),
+    click.option(
+        "--confirm-within",
+        type=DURATION,
+        default=0.0,
+        metavar="TIME",
+        help="Take the change back after this time (as 60s or 5m) unless pyxdp confirm comes.",
+    ),
+    click.option("--force", is_flag=True, help="Also apply what cuts sessions that are established."),
+    *STATE,
     *CHANGES,
     name="apply",
 )
-def command(settings: Settings, node: str | None, *, dry_run: bool, allow_empty: bool) -> None:
+def command(  # noqa: PLR0913 - options, each by its name
+    settings: Settings, node: str | None, *, dry_run: bool, allow_empty: bool, confirm_within: float, force: bool
+) -> None:
     """Make the kernel enforce exactly what PATHS say: on all interfaces at once, or not at all.
 
     PATHS are files, folders or - for standard input. Prints what changes before it changes. A second run finds nothing
     to do. On any failure the policy before is still enforced.
     """
     begin = time.monotonic()
-    manifest = settings.load()
+    manifest, sources = settings.load_texts()
     with pyxdp.Enforcer(settings.dataplane(), node=node) as enforcer:
         policy = enforcer.resolve(manifest.resources)
         findings = lint(manifest.resources, effort=_EFFORT)
         tell(settings.output, manifest, policy, findings)
         tell_briefly(settings.output, findings)
-        applying = _Applying(settings, policy, dry_run=dry_run)
-        with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch:
-            report = enforcer.apply(
-                manifest.resources,
-                dry_run=dry_run,
-                allow_empty=allow_empty,
-                on_plan=applying.compare,
-                on_progress=watch.on_progress,
-            )
-            watch.done()
+        keeping = Keeping(settings, sources, policy.node, 0.0 if dry_run else confirm_within)
+        guarding = Guarding(settings.output, policy, force=force, dry_run=dry_run)
+        applying = _Applying(settings, policy, [guarding.on_plan, keeping.on_plan], dry_run=dry_run)
+        with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch, guarding:
+            with nullcontext() if dry_run else keeping:
+                report = enforcer.apply(
+                    manifest.resources,
+                    dry_run=dry_run,
+                    allow_empty=allow_empty,
+                    on_plan=applying.on_plan,
+                    on_progress=watch.on_progress,
+                )
+                watch.done()
+                if not dry_run:
+                    keeping.keep(report, enforcer.generation)
             if dry_run:
                 applying.tell_changes()
-            applying.tell_result(manifest, report, time.monotonic() - begin)
+            applying.tell_result(manifest, report, keeping.pending, time.monotonic() - begin)
 
 
 class _Applying:
     """One run of the command."""
 
-    def __init__(self, settings: Settings, policy: EffectivePolicy, *, dry_run: bool) -> None:
+    def __init__(self, settings: Settings, policy: EffectivePolicy, checks: Sequence[OnPlan], *, dry_run: bool) -> None:
         self._output = settings.output
         self._policy = policy
+        self._checks = checks
         self._dry_run = dry_run
         self._changes = Changes()
 
-    def compare(self, state: State, target: Target) -> None:
-        """Find out what changes."""
+    def on_plan(self, state: State, target: Target) -> None:
+        """Find out what changes, and whether it may."""
         self._changes = changes_between(state, self._policy, target.names.values())
+        for check in self._checks:
+            check(state, target)
 
     def tell_changes(self) -> None:
         """Say what changes."""
@@ -85,7 +113,7 @@ class _Applying:
             if new is None:
                 self._output.warning(f"{name} is no longer under policy: no HostEndpoint of this node names it")
 
-    def tell_result(self, manifest: Manifest, report: Report, seconds: float) -> None:
+    def tell_result(self, manifest: Manifest, report: Report, pending: Pending | None, seconds: float) -> None:
         output, policy = self._output, self._policy
         output.document(
             {
@@ -97,12 +125,12 @@ class _Applying:
                 "endpoints": [resolution_json(found) for found in policy.resolutions],
                 "attachments": [attachment_json(it) for it in report.attachments],
                 "notices": notices_of(manifest, policy),
+                "confirm_within": pending.seconds if pending else None,
                 "seconds": {"total": round(seconds, 4)}
                 | {phase: round(spent, 4) for phase, spent in report.durations.items()},
             }
         )
-        for it in report.attachments:
-            output.line(f"{it.interface}: HostEndpoint/{it.host_endpoint}, XDP {it.mode}{_why(it)}")
+        tell_attachments(output, report.attachments)
         if not report.plan:
             output.line("nothing to do: this is in force already")
             return
@@ -115,6 +143,14 @@ class _Applying:
             output.line(f"dry run: {plural(len(report.plan.operations), 'step')} to do, nothing was changed")
         else:
             output.line(f"applied in {seconds:.2f} s")
+        if pending:
+            output.warning(f"taken back in {pending.remaining:.0f} s unless you confirm: pyxdp confirm")
+
+
+def tell_attachments(output: Output, attachments: Iterable[Attachment]) -> None:
+    """Tell how XDP runs on each interface."""
+    for it in attachments:
+        output.line(f"{it.interface}: HostEndpoint/{it.host_endpoint}, XDP {it.mode}{_why(it)}")
 
 
 def attachment_json(attachment: Attachment) -> dict[str, Any]:

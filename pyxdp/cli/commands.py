@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyxdp.cli.interruption import Interruption
     from pyxdp.dataplane import Dataplane
     from pyxdp.manifest import Manifest
+    from pyxdp.manifest.sources import Source
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,6 +47,7 @@ class Settings:
         bpffs: where the bpffs is mounted, or a folder in it.
         iptables: ``auto``, ``nft`` or ``legacy``.
         lock_timeout: seconds to wait for another pyxdp.
+        state: folder with what is kept of policy.
         paths: of manifests.
     """
 
@@ -54,6 +56,7 @@ class Settings:
     bpffs: Path = Path("/sys/fs/bpf")
     iptables: str = "auto"
     lock_timeout: float = 30.0
+    state: Path = Path("/var/lib/pyxdp")
     paths: list[str] = field(default_factory=list)
 
     @cached_property
@@ -63,20 +66,38 @@ class Settings:
 
     def load(self) -> Manifest:
         """Read the manifests that the command line names."""
-        if not self.paths:
-            raise click.UsageError("no manifests: name files or folders, or - for standard input")
+        self._expect_paths()
         with Bar("reading the manifests"):
             return pyxdp.load(self.paths)
 
+    def load_texts(self) -> tuple[Manifest, tuple[Source, ...]]:
+        """Read the manifests that the command line names, and return their texts as well."""
+        from pyxdp.manifest import load_sources, read_sources  # noqa: PLC0415 - of the command that needs it
+
+        self._expect_paths()
+        with Bar("reading the manifests"):
+            sources = tuple(read_sources(self.paths, None))
+            return load_sources(sources), sources
+
+    def _expect_paths(self) -> None:
+        if not self.paths:
+            raise click.UsageError("no manifests: name files or folders, or - for standard input")
+
     def dataplane(self) -> Dataplane:
         """The machine's dataplane, with the settings of the command line."""
-        variant: Any = None if self.iptables == "auto" else self.iptables
+        variant: Any = self.variant or None
         return pyxdp.Dataplane(
-            self.bpffs,
-            iptables=pyxdp.Iptables(variant),
-            lock_timeout=self.lock_timeout,
-            on_wait=lambda: self.output.notice("another pyxdp is at work: waiting for it"),
+            self.bpffs, iptables=pyxdp.Iptables(variant), lock_timeout=self.lock_timeout, on_wait=self.tell_wait
         )
+
+    @property
+    def variant(self) -> str:
+        """The variant of iptables; empty: that of the machine."""
+        return "" if self.iptables == "auto" else self.iptables
+
+    def tell_wait(self) -> None:
+        """Say why nothing happens yet."""
+        self.output.notice("another pyxdp is at work: waiting for it")
 
 
 class _Commands(click.Group):
@@ -97,6 +118,9 @@ _COMMANDS: Final = {
     "check": "check",
     "test": "test",
     "apply": "apply",
+    "confirm": "confirm",
+    "rollback": "rollback",
+    "restore": "restore",
     "status": "status",
     "rules": "rules",
     "delete": "delete",
@@ -174,6 +198,17 @@ _lock_timeout = _stored(
     metavar="SECONDS",
     help="How long to wait for another pyxdp.",
 )
+_state = _stored(
+    "--state",
+    to="state",
+    type=click.Path(path_type=Path),
+    default="/var/lib/pyxdp",
+    envvar="PYXDP_STATE",
+    show_default=True,
+    show_envvar=True,
+    metavar="DIR",
+    help="Folder with what is kept of policy, for rollback and restore.",
+)
 _files = click.option(
     "-f",
     "--filename",
@@ -208,6 +243,10 @@ FILES: Final[tuple[Any, ...]] = (_files,)
 KERNEL: Final[tuple[Any, ...]] = (_bpffs, _iptables)
 #: Options of commands that change it.
 CHANGES: Final[tuple[Any, ...]] = (*KERNEL, _lock_timeout)
+#: Option of commands that wait for others.
+LOCK: Final[tuple[Any, ...]] = (_lock_timeout,)
+#: Option of commands that keep policy, or use what is kept.
+STATE: Final[tuple[Any, ...]] = (_state,)
 #: Option of commands that ask which node this is.
 node_option: Final[Any] = click.option(
     "--node", metavar="NAME", help="The node whose HostEndpoints count; by default the host name."

@@ -1,6 +1,6 @@
 """The Kubernetes API as a source of policy: list and watch, and the status written back.
 
-Needs ``httpx``, the extra ``pyxdp[kubernetes]``; nothing else of pyxdp imports this package before it is asked for.
+Needs ``httpcore``, the extra ``pyxdp[kubernetes]``; nothing else of pyxdp imports this package before it is asked for.
 
 ::
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import socket
+import ssl
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
-import httpx
+import httpcore
+
+from pyxdp.sources.kubernetes.transport import KEEPALIVE, Backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from typing_extensions import Self
 
     from pyxdp.sources.kubernetes.access import Access
 
-#: So that the kernel finds out about a peer that is gone while nothing is sent: after 60 seconds.
-_KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+_DENIED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_NO_ANSWER: Final = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    OSError,
 )
-_FORBIDDEN: Final = frozenset({401, 403})
-_NOT_FOUND: Final = 404
-_GONE: Final = 410
 
 
 class ApiError(Exception):
@@ -44,33 +47,17 @@ class ApiError(Exception):
     @property
     def denied(self) -> bool:
         """The server knows who asks, or does not, and says no."""
-        return self.status in _FORBIDDEN
+        return self.status in _DENIED
 
     @property
     def not_found(self) -> bool:
         """There is no such thing."""
-        return self.status == _NOT_FOUND
+        return self.status == HTTPStatus.NOT_FOUND
 
     @property
     def expired(self) -> bool:
         """The version asked for is too old: everything has to be listed anew."""
-        return self.status == _GONE
-
-
-class _Token(httpx.Auth):
-    """Puts the token of today on each request."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        try:
-            token = self._access.token()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ApiError(f"the token can not be read: {error}") from error
-        if token:
-            request.headers["Authorization"] = f"Bearer {token}"
-        yield request
+        return self.status == HTTPStatus.GONE
 
 
 class Api:
@@ -82,28 +69,25 @@ class Api:
     """
 
     def __init__(self, access: Access, *, answer: float) -> None:
-        transport = httpx.AsyncHTTPTransport(
-            verify=access.tls if access.tls is not None else True,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
-            proxy=access.proxy or None,
-            socket_options=_KEEPALIVE,
-        )
         self.server = access.server
-        self._timeout = httpx.Timeout(answer)
-        self._client = httpx.AsyncClient(
-            auth=_Token(access),
-            base_url=access.server,
-            timeout=self._timeout,
-            transport=transport,
-            headers={"User-Agent": "pyxdp", "Accept": "application/json"},
+        self._token = access.token
+        self._timeouts = dict.fromkeys(("connect", "read", "write", "pool"), answer)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=access.tls or ssl.create_default_context(),
+            proxy=httpcore.Proxy(access.proxy) if access.proxy else None,
+            max_connections=None,
+            max_keepalive_connections=2,
+            network_backend=Backend(),
+            socket_options=KEEPALIVE,
         )
 
     async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
+        await self._pool.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        await self._pool.aclose()
+        await asyncio.sleep(0)  # transports close in the next turn of the loop
 
     async def get(self, path: str, **parameters: str) -> Mapping[str, Any]:
         """Ask for something, and return it.
@@ -111,7 +95,8 @@ class Api:
         Raises:
             ApiError: anything else came, or nothing.
         """
-        return await self._json("GET", path, params=parameters)
+        async with self._answer("GET", path, parameters) as response:
+            return self._object(path, await response.aread())
 
     async def patch(self, path: str, body: object, media_type: str, **parameters: str) -> Mapping[str, Any]:
         """Change something, and return what it is then.
@@ -119,8 +104,8 @@ class Api:
         Raises:
             ApiError: it was not changed.
         """
-        headers = {"Content-Type": media_type}
-        return await self._json("PATCH", path, params=parameters, content=json.dumps(body), headers=headers)
+        async with self._answer("PATCH", path, parameters, json.dumps(body).encode(), media_type) as response:
+            return self._object(path, await response.aread())
 
     @asynccontextmanager
     async def lines(self, path: str, *, silence: float, **parameters: str) -> AsyncIterator[AsyncIterator[list[bytes]]]:
@@ -134,49 +119,70 @@ class Api:
         Raises:
             ApiError: there was another answer, or none; also in the middle.
         """
-        timeout = httpx.Timeout(self._timeout, read=silence)
-        try:
-            async with self._client.stream("GET", path, params=parameters, timeout=timeout) as response:
-                if not response.is_success:
-                    await response.aread()
-                    raise _refusal(response)
-                yield _whole_lines(response)
-        except httpx.HTTPError as error:
-            raise self._no_answer(error) from error
+        async with self._answer("GET", path, parameters, silence=silence) as response:
+            yield _whole_lines(response)
 
-    async def _json(self, method: str, path: str, **request: Any) -> Mapping[str, Any]:
+    @asynccontextmanager
+    async def _answer(  # noqa: PLR0913, PLR0917 -- what a request has
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str],
+        content: bytes | None = None,
+        media_type: str = "",
+        silence: float = 0.0,
+    ) -> AsyncIterator[httpcore.Response]:
+        """Send a request, and yield the answer, if it is a good one, with its body still to be read."""
+        timeouts = {**self._timeouts, "read": silence} if silence else self._timeouts
+        query = f"?{urlencode(parameters)}" if parameters else ""
         try:
-            response = await self._client.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise self._no_answer(error) from error
-        if not response.is_success:
-            raise _refusal(response)
+            async with self._pool.stream(
+                method,
+                f"{self.server}{path}{query}",
+                headers=self._headers(media_type),
+                content=content,
+                extensions={"timeout": timeouts},
+            ) as response:
+                if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+                    raise _refusal(response, await response.aread())
+                yield response
+        except _NO_ANSWER as error:
+            why = str(error) or type(error).__name__
+            raise ApiError(f"the API server {self.server} does not answer: {why}") from error
+
+    def _headers(self, media_type: str) -> dict[str | bytes, str | bytes]:
+        headers: dict[str | bytes, str | bytes] = {"User-Agent": "pyxdp", "Accept": "application/json"}
+        if media_type:
+            headers["Content-Type"] = media_type
         try:
-            found = response.json()
-        except ValueError as error:
-            raise ApiError(f"{path}: the answer of {self.server} is no JSON") from error
+            token = self._token()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ApiError(f"the token can not be read: {error}") from error
+        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
+
+    def _object(self, path: str, body: bytes) -> Mapping[str, Any]:
+        try:
+            found = json.loads(body)
+        except ValueError:
+            found = None
         if not isinstance(found, dict):
-            raise ApiError(f"{path}: the answer of {self.server} is no object")
+            raise ApiError(f"{path}: the answer of {self.server} is no object", HTTPStatus.BAD_GATEWAY)
         return found
 
-    def _no_answer(self, error: httpx.HTTPError) -> ApiError:
-        why = str(error) or type(error).__name__
-        return ApiError(f"the API server {self.server} does not answer: {why}")
 
-
-async def _whole_lines(response: httpx.Response) -> AsyncIterator[list[bytes]]:
+async def _whole_lines(response: httpcore.Response) -> AsyncIterator[list[bytes]]:
     rest = b""
-    async for part in response.aiter_bytes():
+    async for part in response.aiter_stream():
         *lines, rest = (rest + part).split(b"\n")
         if lines:
             yield lines
 
 
-def _refusal(response: httpx.Response) -> ApiError:
+def _refusal(response: httpcore.Response, body: bytes) -> ApiError:
     """Read the Status object of an answer; a proxy may have sent something else."""
     try:
-        message = str(response.json()["message"])
+        message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        message = response.reason_phrase
-    retry_after = response.headers.get("Retry-After", "")
-    return ApiError(message, response.status_code, float(retry_after) if retry_after.isdecimal() else 0.0)
+        message = f"HTTP status {response.status}"
+    retry_after = dict(response.headers).get(b"Retry-After", b"")
+    return ApiError(message, response.status, float(retry_after) if retry_after.isdigit() else 0.0)

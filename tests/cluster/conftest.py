@@ -45,9 +45,14 @@ def installed(cluster: Cluster) -> str:
             admin.create(document)
         for definition in documents("crds.yaml"):
             wait_until(lambda path=_list_path(definition): admin.ask("GET", path).is_good, what="the CRDs are served")
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        path = "/api/v1/namespaces/pyxdp/serviceaccounts/pyxdp/token"
-        return str(admin.send("POST", path, request)["status"]["token"])
+        return token_of(admin, "pyxdp")
+
+
+def token_of(admin: Admin, account: str) -> str:
+    """Ask for a token of a service account in the namespace pyxdp."""
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = f"/api/v1/namespaces/pyxdp/serviceaccounts/{account}/token"
+    return str(admin.send("POST", path, request)["status"]["token"])
 
 
 @pytest.fixture

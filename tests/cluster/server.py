@@ -56,6 +56,11 @@ class Cluster:
         self._start("kube-apiserver", *_server_arguments(self.folder))
         wait_until(self._is_ready, timeout=_READY_S, what=f"kube-apiserver is ready; its log is in {self.folder}")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the API server has been started, and not been stopped since."""
+        return "kube-apiserver" in self._running
+
     def stop_server(self) -> None:
         """Kill the API server; etcd goes on."""
         self._end("kube-apiserver")
@@ -89,7 +94,7 @@ class Cluster:
 
     def kubeconfig(self, token: str) -> Path:
         """Write a kubeconfig for somebody who has a token, and return its path."""
-        path = self.folder / f"kubeconfig-{token[:12]}"
+        path = self.folder / f"kubeconfig-{hash(token)}"
         written = {
             "current-context": "test",
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "agent"}}],

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
+from pyxdp.agent.agent import Agent
 from pyxdp.agent.settings import AgentSettings
 from pyxdp.agent.view import AgentView, SourceView
 
-__all__ = ["AgentSettings", "AgentView", "SourceView"]
+__all__ = ["Agent", "AgentSettings", "AgentView", "SourceView"]

@@ -21,6 +21,7 @@ class AgentSettings:
         retry_most: ... up to this.
         state: folder of the snapshot; ``None`` keeps none.
         confirm_within: a change of rules is taken back unless it is confirmed in this time; 0: it stays.
+        iptables: variant that the dataplane was told; empty: that of the machine. For who takes a change back.
         guard: refuse what would cut failsafes, the node's own flows, or established sessions.
         allow_empty: resources that govern no interface here end enforcement.
     """
@@ -32,5 +33,6 @@ class AgentSettings:
     retry_most: float = 30.0
     state: Path | None = None
     confirm_within: float = 0.0
+    iptables: str = ""
     guard: bool = True
     allow_empty: bool = True

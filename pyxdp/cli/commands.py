@@ -118,6 +118,7 @@ _COMMANDS: Final = {
     "check": "check",
     "test": "test",
     "apply": "apply",
+    "agent": "agent",
     "confirm": "confirm",
     "rollback": "rollback",
     "restore": "restore",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyxdp.dataplane.conntrack import ConntrackUse
 from pyxdp.dataplane.dataplane import Dataplane
+from pyxdp.dataplane.drift import Drift
 from pyxdp.dataplane.execution import Step
 from pyxdp.dataplane.session import Report, Session
 from pyxdp.dataplane.status import WRITTEN, Attachment, EarlyDrop, EndpointStatus, MapUse, RuleStatus, Status
@@ -13,6 +14,7 @@ __all__ = [
     "Attachment",
     "ConntrackUse",
     "Dataplane",
+    "Drift",
     "EarlyDrop",
     "EndpointStatus",
     "MapUse",

@@ -62,6 +62,11 @@ class Dataplane:
         self._setup = Setup(self._layout, iptables or Iptables(), log_per_second, early_drop, lock_timeout, on_wait)
 
     @property
+    def bpffs(self) -> Path:
+        """Where the bpffs is mounted, or the folder in it."""
+        return self._layout.bpffs
+
+    @property
     def pins(self) -> Path:
         """Folder of everything that is pinned; ``maps`` in it is what people read."""
         return self._layout.base

@@ -61,7 +61,7 @@ class Halves:
 
     def content(self, number: int, slot: int) -> dict[str, Table]:
         """Return what a slot holds, up to the last entry that is not zero; it goes on changing with the maps."""
-        found = {name: self._half(number, name, slot) for name in ENTRY_BYTES}
+        found = {name: self.half(number, name, slot) for name in ENTRY_BYTES}
         return {name: half[: used(half, ENTRY_BYTES[name])].toreadonly() for name, half in found.items()}
 
     def fill(self, number: int, slot: int, tables: Mapping[str, Table]) -> Iterator[float]:
@@ -69,7 +69,7 @@ class Halves:
 
         What is there already is only read: a policy that differs little from what the slot held before costs little.
         """
-        halves = {name: self._half(number, name, slot) for name in ENTRY_BYTES}
+        halves = {name: self.half(number, name, slot) for name in ENTRY_BYTES}
         done, total = 0, sum(map(len, halves.values()))
         for name, half in halves.items():
             wanted = memoryview(tables.get(name, b""))
@@ -81,10 +81,11 @@ class Halves:
 
     def copy(self, name: str, slot: int, *, source: int, target: int) -> None:
         """Copy a slot into the larger map of another object, which nobody has written to."""
-        old = self._half(source, name, slot)
-        self._half(target, name, slot)[: len(old)] = old
+        old = self.half(source, name, slot)
+        self.half(target, name, slot)[: len(old)] = old
 
-    def _half(self, number: int, name: str, slot: int) -> memoryview:
+    def half(self, number: int, name: str, slot: int) -> memoryview:
+        """Return the memory of one slot of a map, all of it."""
         memory, size = self.memory(number, name)
         return memory.view[slot * size : (slot + 1) * size]
 

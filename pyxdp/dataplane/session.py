@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pyxdp import netlink, planner
 from pyxdp.compiler import Compilation
 from pyxdp.dataplane.bpffs import target_of
+from pyxdp.dataplane.drift import Drift, Lookout
 from pyxdp.dataplane.execution import Execution
 from pyxdp.dataplane.grace import Grace
 from pyxdp.dataplane.halves import Halves
@@ -99,6 +100,7 @@ class Session:
         self._halves = Halves(setup.layout)
         self._grace = Grace()
         self._compilation = Compilation()
+        self._lookout = Lookout(setup.layout, setup.iptables)
         self._known: _Known | None = None
 
     def __enter__(self) -> Self:
@@ -110,6 +112,7 @@ class Session:
     def close(self) -> None:
         """Give up maps and memory; what is enforced stays."""
         self._forget()
+        self._lookout.close()
 
     @property
     def generation(self) -> int:
@@ -128,6 +131,35 @@ class Session:
         What others may have done to links and rules is not looked for: ``status`` and a first ``apply`` do that.
         """
         return self._known is not None and read_token(self._setup.layout) == self._known.token
+
+    def settle(self) -> None:
+        """Remember what there is now, for :meth:`look`, if a change was made since the last time.
+
+        Does what the next look would do first: call it soon after a change, when there is time.
+
+        Raises:
+            BpfError: something can not be read.
+        """
+        if self._known is not None:
+            self._lookout.settle(self._known.state, self._halves)
+
+    def look(self) -> frozenset[Drift]:
+        """Find out what anybody else has changed since this session did; nothing if it has put nothing in force.
+
+        Takes a few milliseconds, and some tens when rules of nf_tables have changed since the last look.
+        After :meth:`distrust`, :meth:`apply` repairs it.
+
+        Raises:
+            XtablesError: iptables can not be run.
+        """
+        if self._known is None:
+            return frozenset()
+        found = self._lookout.look(self._known.state, self._halves)
+        return found if self.intact() else found or frozenset({Drift.MAP})
+
+    def distrust(self) -> None:
+        """Let the next :meth:`apply` read everything back, as the first one did."""
+        self._known = None
 
     def apply(
         self,
@@ -284,6 +316,7 @@ class Session:
     def _remember(self, state: planner.State, attachments: tuple[Attachment, ...]) -> None:
         token = read_token(self._setup.layout)
         self._known = _Known(token, state, attachments) if token else None
+        self._lookout.forget()
 
     def _forget(self) -> None:
         self._known = None

@@ -13,7 +13,7 @@ from pyxdp.dataplane import Dataplane
 from pyxdp.enforcer.networks import networks_of
 from pyxdp.enforcer.policy import EnforcedPolicy
 from pyxdp.enforcer.selections import Selections
-from pyxdp.errors import CapacityError, OperatorError, StaleError
+from pyxdp.errors import CapacityError, OperatorError, StaleError, WouldCutError
 from pyxdp.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pyxdp.compiler.members import Delta
-    from pyxdp.dataplane import Report, Step
+    from pyxdp.dataplane import Drift, Report, Step
     from pyxdp.enforcer.networks import Member
     from pyxdp.enforcer.sets import SetName
     from pyxdp.model import Resources
@@ -98,6 +98,28 @@ class Enforcer:
         """Of what this enforcer put in force last; 0: nothing yet."""
         return self._session.generation
 
+    def settle(self) -> None:
+        """Remember what there is now, for :meth:`look`: soon after a change, when there is time.
+
+        Raises:
+            BpfError: something can not be read.
+        """
+        self._session.settle()
+
+    def look(self) -> frozenset[Drift]:
+        """Find out what anybody else has changed since this enforcer did; nothing if it has put nothing in force.
+
+        After :meth:`distrust`, :meth:`apply` repairs it.
+
+        Raises:
+            XtablesError: iptables can not be run.
+        """
+        return self._session.look()
+
+    def distrust(self) -> None:
+        """Let the next :meth:`apply` read everything back, and repair what is not as it should be."""
+        self._session.distrust()
+
     def resolve(self, resources: Resources) -> EffectivePolicy:
         """Find out what :meth:`apply` would enforce on the interfaces as they are now.
 
@@ -141,7 +163,7 @@ class Enforcer:
             report = self._session.apply(
                 policy, compile=self._compilation.update, dry_run=dry_run, on_plan=on_plan, on_progress=on_progress
             )
-        except (CapacityError, OperatorError):
+        except (CapacityError, OperatorError, WouldCutError):
             self._enforced = enforced
             raise
         if dry_run:

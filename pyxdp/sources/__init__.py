@@ -7,7 +7,7 @@ resources: of each object the last version that was right, so that a mistake nev
 from __future__ import annotations
 
 from pyxdp.sources.folder import FolderSource
-from pyxdp.sources.store import Store, StoredProblem
+from pyxdp.sources.store import Store, StoredProblem, texts_at
 from pyxdp.sources.text import Deliver, Delivery, Source, Text
 
-__all__ = ["Deliver", "Delivery", "FolderSource", "Source", "Store", "StoredProblem", "Text"]
+__all__ = ["Deliver", "Delivery", "FolderSource", "Source", "Store", "StoredProblem", "Text", "texts_at"]

@@ -170,6 +170,14 @@ class Store:
                 found.append(Text(name, content, keys=() if whole else tuple(keys)))
         return tuple(found)
 
+    def places(self) -> dict[Key, Text]:
+        """Return for each object the text in which it was last right."""
+        found = {}
+        for key, holders in self._holders.items():
+            name = next(iter(holders))
+            found[key] = Text(name, self._origins[name].good[key].content)
+        return found
+
     def count(self, source: str) -> int:
         """Return how many texts of a source there are."""
         return sum(origin.source == source for origin in self._origins.values())
@@ -241,6 +249,14 @@ class Store:
                 where = self._origins[first].good[key].resource.metadata.origin
                 message = f"{name}: {key} is already defined at {where}: keep one of the two"
                 yield StoredProblem(str(key), name, message, stands_in=True)
+
+
+def texts_at(places: Mapping[Key, Text]) -> tuple[Text, ...]:
+    """Return texts for :meth:`Store.of` in which objects are as in these places, as :meth:`Store.places` has them."""
+    kept: defaultdict[Text, list[Key]] = defaultdict(list)
+    for key, text in places.items():
+        kept[text].append(key)
+    return tuple(Text(text.origin, text.content, keys=tuple(keys)) for text, keys in kept.items())
 
 
 def _missing(reading: Reading, good: Mapping[Key, _Good]) -> list[Key]:

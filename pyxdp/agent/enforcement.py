@@ -1,0 +1,180 @@
+"""One enforcer, and the shortest way to each change."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from pyxdp import netlink
+from pyxdp.agent.difference import members_changes
+from pyxdp.agent.refusals import REFUSED
+from pyxdp.enforcer import Enforcer
+from pyxdp.errors import BpfError, WouldCutError
+from pyxdp.guard import Guard
+from pyxdp.model import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyxdp.agent.difference import MembersChange
+    from pyxdp.agent.keeping import Keeping
+    from pyxdp.agent.settings import AgentSettings
+    from pyxdp.dataplane import Attachment, Dataplane, Drift, Report
+    from pyxdp.net import Interface
+    from pyxdp.planner import State, Target
+    from pyxdp.sources import Text
+
+_LOG: Final = logging.getLogger("pyxdp.agent")
+
+#: Members that change at once up to which they are changed in place; beyond, a new image costs less.
+_MEMBERS: Final = 2000
+
+
+class Enforcement:
+    """What is in force by this agent.
+
+    Attributes:
+        in_force: what was enforced last; ``None`` before anything was.
+        attachments: how XDP runs on each governed interface.
+        stale: what the kernel holds may not be what ``in_force`` says.
+        unconfirmed: what was in force before a change that waits to be confirmed; ``None`` when none does.
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        node: str,
+        dataplane: Dataplane,
+        keeping: Keeping,
+    ) -> None:
+        """Change nothing yet.
+
+        Args:
+            settings: of the agent.
+            node: whose host endpoints count.
+            dataplane: where to.
+            keeping: keeps what is in force.
+        """
+        self._settings = settings
+        self._enforcer = Enforcer(dataplane, node=node)
+        self._keeping = keeping
+        self._guard = Guard() if settings.guard else None
+        self._interfaces: tuple[Interface, ...] = ()
+        self.in_force: Resources | None = None
+        self.attachments: tuple[Attachment, ...] = ()
+        self.stale = True
+        self.unconfirmed: Resources | None = None
+
+    def close(self) -> None:
+        """Forget everything; what is enforced stays."""
+        self._enforcer.close()
+        if self._guard:
+            self._guard.close()
+
+    @property
+    def generation(self) -> int:
+        """Of what was put in force last."""
+        return self._enforcer.generation
+
+    def compare_interfaces(self) -> None:
+        """Find out whether interfaces are what they were when policy was applied last.
+
+        Raises:
+            OperatorError: they can not be read.
+        """
+        self.stale |= netlink.interfaces() != self._interfaces
+
+    def look(self) -> frozenset[Drift]:
+        """Find out what others have changed."""
+        return self._enforcer.look()
+
+    def settle(self) -> None:
+        """Remember what there is now, for :meth:`look`."""
+        self._enforcer.settle()
+
+    def distrust(self) -> None:
+        """Let the next change read everything back, and repair what is not as it should be."""
+        self._enforcer.distrust()
+        self.stale = True
+
+    def put(self, resources: Resources, texts: Callable[[], Sequence[Text]]) -> str:
+        """Enforce something as a whole.
+
+        Args:
+            resources: that are to be in force.
+            texts: that they were read from.
+
+        Returns:
+            How: ``full``, ``members``, or ``nothing`` where that was in force already.
+
+        Raises:
+            PyxdpError: as for :meth:`pyxdp.enforcer.Enforcer.apply`.
+        """
+        if not self.stale and resources is self.in_force:
+            return "nothing"
+        changes = None
+        if not self.stale and self.in_force is not None and self._enforcer.resources is not None:
+            changes = members_changes(self.in_force, resources)
+        stale, self.stale = self.stale, True
+        try:
+            if changes is not None and sum(map(len, changes)) <= _MEMBERS:
+                kind = self._change_members(changes)
+            else:
+                kind = "full" if self._apply(resources, texts).plan else "nothing"
+        except REFUSED:  # before anything was touched
+            self.stale = stale
+            raise
+        self.in_force, self.stale = resources, False
+        return kind
+
+    def _change_members(self, changes: Sequence[MembersChange]) -> str:
+        """Let members enter and leave: first enter, so that none that another prefix holds is ever out."""
+        rebuilt = False
+        for change in changes:
+            if change.entered:
+                rebuilt |= bool(self._enforcer.add_members(change.kind, change.name, change.entered).rebuilt)
+        for change in changes:
+            if change.left:
+                rebuilt |= bool(self._enforcer.remove_members(change.kind, change.name, change.left).rebuilt)
+        if not changes:
+            return "nothing"
+        return "full" if rebuilt else "members"
+
+    def _apply(self, resources: Resources, texts: Callable[[], Sequence[Text]]) -> Report:
+        policy_changes = self.in_force is None or resources != self.in_force
+        with ExitStack() as stack:
+            keeper = stack.enter_context(self._keeping.confirmed(texts)) if policy_changes else None
+
+            def on_plan(state: State, target: Target) -> None:
+                if policy_changes:
+                    self._check(state, target, resources)
+                if keeper:
+                    keeper.on_plan(state, target)
+
+            self._interfaces = netlink.interfaces()
+            report = self._enforcer.apply(resources, allow_empty=self._settings.allow_empty, on_plan=on_plan)
+            if keeper:
+                keeper.keep(report, self._enforcer.generation)
+                if keeper.pending and self.unconfirmed is None:
+                    self.unconfirmed = self.in_force or Resources()
+        self.attachments = report.attachments
+        return report
+
+    def _check(self, state: State, target: Target, resources: Resources) -> None:
+        """Refuse what would cut what must live.
+
+        Raises:
+            WouldCutError: it would.
+        """
+        if self._guard is None:
+            return
+        try:
+            found = self._guard.check(state, target, self._enforcer.resolve(resources), resources)
+        except BpfError as error:  # this kernel can not run programs by themselves
+            _LOG.warning("what the change would cut is not known: %s", error)
+            return
+        for warning in found.warnings:
+            _LOG.warning("%s", warning)
+        if found.cuts:
+            raise WouldCutError([str(cut) for cut in found.cuts], hint="pyxdp agent --force makes such changes")

@@ -1,0 +1,126 @@
+"""What is kept on disk of the policy in force, so that a machine boots with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from pyxdp import netlink
+from pyxdp.errors import PyxdpError
+from pyxdp.snapshot import Change, Keeper, Snapshot, StateFolder, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyxdp.agent.settings import AgentSettings
+    from pyxdp.dataplane import Dataplane
+    from pyxdp.sources import Text
+
+_LOG = logging.getLogger(__name__)
+
+#: Seconds between two snapshots: members of sets may change many times a second.
+_EVERY: Final = 3.0
+#: Seconds to wait for another process that uses the folder. The agent has other things to do.
+_LOCK_TIMEOUT: Final = 2.0
+
+
+class Keeping:
+    """Snapshots of one agent. What can not be kept is told, and changes nothing: policy is enforced all the same."""
+
+    def __init__(self, settings: AgentSettings, node: str, dataplane: Dataplane) -> None:
+        self._folder = StateFolder(settings.state) if settings.state else None
+        self._settings = settings
+        self._node = node
+        self._dataplane = dataplane
+        self._texts: Callable[[], Sequence[Text]] | None = None
+        self._generation = 0
+        self._written = float("-inf")
+        self.trouble = ""
+
+    @property
+    def due(self) -> float:
+        """time.monotonic() at which :meth:`write` has something to do."""
+        return self._written + _EVERY if self._texts else float("inf")
+
+    @property
+    def pending(self) -> bool:
+        """Whether a change waits to be confirmed."""
+        try:
+            return self._folder is not None and self._folder.pending() is not None
+        except PyxdpError:
+            return False
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether what may stay is in force again; for when no change waits to be confirmed any more."""
+        try:
+            kept = self._folder.confirmed() if self._folder else None
+            return kept is not None and kept.digest == self._dataplane.digest()
+        except PyxdpError:
+            return False
+
+    def restore(self) -> Snapshot | None:
+        """Return what was kept, and put it in force if nothing is."""
+        if self._folder is None:
+            return None
+        try:
+            if not self._dataplane.digest():
+                with self._folder.locked(_LOCK_TIMEOUT):
+                    restored = restore(self._folder, self._dataplane)
+                return restored.snapshot if restored else None
+            return self._folder.confirmed()
+        except PyxdpError as error:
+            self._complain(error)
+            return None
+
+    def note(self, texts: Callable[[], Sequence[Text]], generation: int) -> None:
+        """Something else is in force: keep it with the next :meth:`write`."""
+        if self._folder is not None:
+            self._texts, self._generation = texts, generation
+
+    def write(self) -> None:
+        """Keep what is in force, if it is time."""
+        if self._folder is None or self._texts is None or time.monotonic() < self.due:
+            return
+        texts, self._written = self._texts, time.monotonic()
+        try:
+            with self._folder.locked(_LOCK_TIMEOUT):
+                if self._folder.pending() is not None:
+                    return  # it is kept when it is confirmed
+                self._folder.write(
+                    Snapshot(
+                        texts=tuple(texts()),
+                        node=self._node,
+                        interfaces=netlink.interfaces(),
+                        digest=self._dataplane.digest(),
+                        generation=self._generation,
+                        written_ns=time.time_ns(),
+                    )
+                )
+        except PyxdpError as error:
+            self._complain(error)
+        else:
+            self._texts, self.trouble = None, ""
+
+    @contextmanager
+    def confirmed(self, texts: Callable[[], Sequence[Text]]) -> Iterator[Keeper | None]:
+        """Let a change go back by itself unless it is confirmed, if the settings say so."""
+        if self._folder is None or not self._settings.confirm_within:
+            yield None
+            return
+        change = Change(
+            texts=tuple(texts()),
+            node=self._node,
+            confirm_within=self._settings.confirm_within,
+            bpffs=self._dataplane.bpffs,
+            iptables=self._settings.iptables,
+        )
+        with Keeper(self._folder, change, lock_timeout=_LOCK_TIMEOUT) as keeper:
+            yield keeper
+
+    def _complain(self, error: PyxdpError) -> None:
+        if self.trouble != str(error):
+            _LOG.warning("snapshot: %s", error)
+        self.trouble = str(error)

@@ -1,0 +1,110 @@
+"""``pyxdp agent``."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+import pyxdp
+from pyxdp.agent import Agent, AgentSettings
+from pyxdp.cli.commands import CHANGES, STATE, node_option
+from pyxdp.cli.commands import command as make_command
+from pyxdp.cli.duration import DURATION
+from pyxdp.cli.events import log_to_stderr
+from pyxdp.metrics import DEFAULT_LISTEN, Metrics, MetricsServer, Pulse, listen_address
+from pyxdp.sources import FolderSource
+
+if TYPE_CHECKING:
+    from pyxdp.agent import AgentView
+    from pyxdp.cli.commands import Settings
+    from pyxdp.sources import Source
+
+_FOLDER: Final = "/etc/pyxdp"
+#: Of ``--listen``: nobody is answered.
+_NOWHERE: Final = "none"
+
+
+def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int] | None:
+    try:
+        return None if value == _NOWHERE else listen_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@make_command(
+    click.argument("folders", nargs=-1, metavar="[PATH]..."),
+    click.option("--kubernetes", is_flag=True, help="Follow the Kubernetes API, and a PATH only if it is named."),
+    click.option("--kubeconfig", metavar="FILE", default="", help="How to reach the API; in a pod it is known."),
+    click.option("--context", "kube_context", metavar="NAME", default="", help="Of the kubeconfig."),
+    click.option("--auto-host-endpoints", is_flag=True, help="Make a host endpoint of every Node."),
+    node_option,
+    click.option(
+        "--listen",
+        metavar="ADDRESS",
+        default=DEFAULT_LISTEN,
+        show_default=True,
+        callback=_address,
+        help=f"Where /metrics, /healthz and /readyz are; {_NOWHERE}: nowhere.",
+    ),
+    click.option("--log", "log_form", type=click.Choice(["text", "json"]), default="text", show_default=True),
+    click.option(
+        "--confirm-within",
+        type=DURATION,
+        default=None,
+        metavar="TIME",
+        help="Take each change back unless it is confirmed in this time: pyxdp confirm.",
+    ),
+    click.option("--force", is_flag=True, help="Make changes that cut established sessions or the node's own flows."),
+    *STATE,
+    *CHANGES,
+    name="agent",
+)
+def command(settings: Settings, folders: tuple[str, ...], **options: Any) -> None:
+    """Keep the policy of folders, or of Kubernetes, in force, and follow every change; by default of /etc/pyxdp.
+
+    Of what is wrong the last good version stays in force. SIGTERM ends the agent and leaves policy in force; SIGHUP
+    makes it read everything back.
+    """
+    log_to_stderr(options["log_form"])
+    node = options["node"] or pyxdp.steps.default_node()
+    dataplane, pulse = settings.dataplane(), Pulse()
+    views: list[AgentView | None] = [None]
+    agent = Agent(
+        _sources(folders, node, options),
+        dataplane=dataplane,
+        node=node,
+        settings=AgentSettings(
+            state=settings.state,
+            confirm_within=options["confirm_within"] or 0.0,
+            iptables=settings.variant,
+            guard=not options["force"],
+        ),
+        on_view=lambda view: views.__setitem__(0, view),
+        on_turn=pulse.beat,
+    )
+    with ExitStack() as stack:
+        for number, called in (
+            (signal.SIGTERM, agent.stop),
+            (signal.SIGINT, agent.stop),
+            (signal.SIGHUP, agent.reload),
+        ):
+            before = signal.signal(number, lambda *_, called=called: called())
+            stack.callback(signal.signal, number, before)
+        if options["listen"]:
+            server = MetricsServer(options["listen"], Metrics(dataplane, lambda: views[0]), pulse.reasons)
+            server.start()
+            stack.callback(server.stop)
+        agent.run()
+
+
+def _sources(folders: tuple[str, ...], node: str, options: dict[str, Any]) -> list[Source]:
+    if not options["kubernetes"]:
+        return [FolderSource(folder) for folder in dict.fromkeys(folders or (_FOLDER,))]
+    from pyxdp.sources.kubernetes import KubernetesSource, find_access  # noqa: PLC0415 - only who asks needs a client
+
+    access = find_access(options["kubeconfig"], options["kube_context"])
+    kubernetes = KubernetesSource(access, node=node, auto_host_endpoints=options["auto_host_endpoints"])
+    return [kubernetes, *(FolderSource(folder) for folder in dict.fromkeys(folders))]

@@ -10,19 +10,18 @@ from pyxdp.model import Origin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyxdp.cases.endpoints import TestedEndpoint
-    from pyxdp.resolver import EffectiveRule
+    from pyxdp.resolver import EffectivePolicy, EffectiveRule
     from pyxdp.trial import RuleName
 
 
 class Origins:
-    """File and line of each rule that applies to an endpoint."""
+    """File and line of each rule of a policy, asked for by what judged a packet of one endpoint."""
 
-    def __init__(self, tested: TestedEndpoint) -> None:
-        self._endpoint = tested.endpoint.metadata.origin
+    def __init__(self, endpoint: Origin, policy: EffectivePolicy) -> None:
+        self._endpoint = endpoint
         self._rules = {
             (rule.id.kind, rule.id.policy, rule.id.direction.name.lower(), rule.id.index): rule.id.origin
-            for rule in _rules(tested)
+            for rule in _rules(policy)
         }
 
     def of(self, rule: RuleName | None) -> Origin:
@@ -37,8 +36,8 @@ class Origins:
         return self._rules.get((rule.kind, rule.policy, rule.direction, rule.number), Origin())
 
 
-def _rules(tested: TestedEndpoint) -> Iterator[EffectiveRule]:
-    for endpoint in tested.policy.endpoints:
+def _rules(policy: EffectivePolicy) -> Iterator[EffectiveRule]:
+    for endpoint in policy.endpoints:
         tiers = (tier.policies for tier in chain.from_iterable(endpoint.tiers.values()))
-        for policy in chain(chain.from_iterable(tiers), chain.from_iterable(endpoint.profiles.values())):
-            yield from policy.rules
+        for owner in chain(chain.from_iterable(tiers), chain.from_iterable(endpoint.profiles.values())):
+            yield from owner.rules

@@ -48,7 +48,7 @@ def run_cases(cases: Sequence[Case], resources: Resources, engine: EngineChoice)
             judges["programs"] = stack.enter_context(_programs(endpoints))
         if engine != "programs":
             judges["evaluator"] = Evaluators(resources, endpoints)
-        origins = {name: Origins(endpoint) for name, endpoint in endpoints.items()}
+        origins = {name: Origins(it.endpoint.metadata.origin, it.policy) for name, it in endpoints.items()}
         for case in cases:
             judgements = {name: _settled(judge.judge(case), case) for name, judge in judges.items()}
             places = {name: origins[case.endpoint].of(it.rule) for name, it in judgements.items()}

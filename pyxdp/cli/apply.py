@@ -21,16 +21,14 @@ from pyxdp.cli.output import plural
 from pyxdp.lint import lint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
     from pyxdp.dataplane import Attachment, Report
-    from pyxdp.dataplane.session import OnPlan
     from pyxdp.manifest import Manifest
     from pyxdp.planner import State, Target
     from pyxdp.resolver import EffectivePolicy
-    from pyxdp.snapshot import Pending
 
 #: Of lint, which is not to delay the policy.
 _EFFORT: Final = 2_000_000
@@ -69,9 +67,9 @@ def command(  # noqa: PLR0913 - options, each by its name
         findings = lint(manifest.resources, effort=_EFFORT)
         tell(settings.output, manifest, policy, findings)
         tell_briefly(settings.output, findings)
-        keeping = Keeping(settings, sources, policy.node, 0.0 if dry_run else confirm_within)
-        guarding = Guarding(settings.output, policy, force=force, dry_run=dry_run)
-        applying = _Applying(settings, policy, [guarding.on_plan, keeping.on_plan], dry_run=dry_run)
+        keeping = Keeping(settings, sources, policy.node, confirm_within)
+        guarding = Guarding(settings.output, manifest.resources, policy, refuses=not (force or dry_run))
+        applying = _Applying(settings, policy, guarding, keeping, dry_run=dry_run)
         with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch, guarding:
             with nullcontext() if dry_run else keeping:
                 report = enforcer.apply(
@@ -86,24 +84,28 @@ def command(  # noqa: PLR0913 - options, each by its name
                     keeping.keep(report, enforcer.generation)
             if dry_run:
                 applying.tell_changes()
-            applying.tell_result(manifest, report, keeping.pending, time.monotonic() - begin)
+            applying.tell_result(manifest, report, time.monotonic() - begin)
 
 
 class _Applying:
     """One run of the command."""
 
-    def __init__(self, settings: Settings, policy: EffectivePolicy, checks: Sequence[OnPlan], *, dry_run: bool) -> None:
+    def __init__(
+        self, settings: Settings, policy: EffectivePolicy, guarding: Guarding, keeping: Keeping, *, dry_run: bool
+    ) -> None:
         self._output = settings.output
         self._policy = policy
-        self._checks = checks
+        self._guarding = guarding
+        self._keeping = keeping
         self._dry_run = dry_run
         self._changes = Changes()
 
     def on_plan(self, state: State, target: Target) -> None:
         """Find out what changes, and whether it may."""
         self._changes = changes_between(state, self._policy, target.names.values())
-        for check in self._checks:
-            check(state, target)
+        self._guarding.on_plan(state, target)
+        if not self._dry_run:
+            self._keeping.on_plan(state, target)
 
     def tell_changes(self) -> None:
         """Say what changes."""
@@ -113,8 +115,9 @@ class _Applying:
             if new is None:
                 self._output.warning(f"{name} is no longer under policy: no HostEndpoint of this node names it")
 
-    def tell_result(self, manifest: Manifest, report: Report, pending: Pending | None, seconds: float) -> None:
-        output, policy = self._output, self._policy
+    def tell_result(self, manifest: Manifest, report: Report, seconds: float) -> None:
+        """Say what was done, or would be."""
+        output, policy, pending = self._output, self._policy, self._keeping.pending
         output.document(
             {
                 "node": policy.node,
@@ -125,6 +128,7 @@ class _Applying:
                 "endpoints": [resolution_json(found) for found in policy.resolutions],
                 "attachments": [attachment_json(it) for it in report.attachments],
                 "notices": notices_of(manifest, policy),
+                "cuts": self._guarding.cuts,
                 "confirm_within": pending.seconds if pending else None,
                 "seconds": {"total": round(seconds, 4)}
                 | {phase: round(spent, 4) for phase, spent in report.durations.items()},

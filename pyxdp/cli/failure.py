@@ -20,6 +20,7 @@ OPERATOR: Final = 3
 
 #: Attributes of errors that programs may want, as they are.
 _DATA: Final = (
+    "cuts",
     "errno",
     "feature",
     "interface",

@@ -1,0 +1,198 @@
+"""Real sessions between two namespaces, and policies that would cut them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.machine import Machine, endpoint, policy
+from tests.lab.flows import Flow, conversation
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tests.lab.flows import Conversation
+
+AT_HOST = ("--node", "host")
+PORT = 2222
+DENY_ALL = [{"action": "Deny"}]
+
+
+def session(
+    machine: Machine, port: int = PORT, *, family: int = 4, out: bool = False
+) -> AbstractContextManager[Conversation]:
+    """A TCP session of the host's: somebody has come to its port, or it has gone to somebody's."""
+    client, server = (machine.end, machine.peer) if out else (machine.peer, machine.end)
+    source, target = (client.ipv4, server.ipv4) if family == 4 else (client.ipv6, server.ipv6)
+    return conversation(Flow("tcp", client.namespace, server.namespace, (source, 0), (target, port), (target, port)))
+
+
+def tracked(machine: Machine) -> None:
+    """Let connection tracking be at work on the host, as with any stateful firewall."""
+    for tool in ("iptables", "ip6tables"):
+        machine.end.namespace.run(tool, "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+
+
+def normal(name: str = "closed", **spec: Any) -> str:
+    """A policy of the normal class that allows nothing."""
+    return policy(name, doNotTrack=False, applyOnForward=False, **({"ingress": [], "egress": []} | spec))
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_untracked_deny(governed: Machine, family: int, way: str) -> None:
+    """Untracked policy asks nobody whether a session is established."""
+    text = endpoint(governed.end.name) + policy("lockdown", ingress=[{"action": "Allow", "protocol": "UDP"}, *DENY_ALL])
+    governed.write("lockdown.yaml", text)
+    before = governed.traces()
+    with session(governed, family=family, out=way == "out") as talk:
+        done = governed.run("apply", "lockdown.yaml", *AT_HOST)
+        assert done.returncode == 2
+        line = next(number for number, it in enumerate(text.splitlines(), 1) if '"Deny"' in it)
+        assert f"error: lockdown.yaml:{line}" in done.stderr
+        assert "default/lockdown/ingress[1] (Deny) would cut the established session of " in done.stderr
+        assert f"ingress on {governed.end.name}" in done.stderr
+        assert "--force" in done.stderr
+        assert governed.traces() == before
+        assert talk.goes_on()
+        found = governed.run("apply", "lockdown.yaml", *AT_HOST, "--json")
+        assert len(json.loads(found.stdout)["error"]["cuts"]) == 1
+
+
+def test_forced(governed: Machine) -> None:
+    governed.write("lockdown.yaml", endpoint(governed.end.name) + policy("lockdown", ingress=DENY_ALL))
+    with session(governed):
+        dry = governed.json("apply", "lockdown.yaml", *AT_HOST, "--dry-run")
+        assert len(dry["cuts"]) == 1
+        done = governed.run("apply", "lockdown.yaml", *AT_HOST, "--force")
+        assert done.returncode == 0
+        assert "warning: lockdown.yaml:" in done.stderr
+        assert {it["policy"] for it in governed.json("status")["rules"] if it["tier"]} >= {"lockdown"}
+
+
+def test_what_is_cut_already_is_no_cut(governed: Machine) -> None:
+    governed.write("lockdown.yaml", endpoint(governed.end.name) + policy("lockdown", ingress=DENY_ALL))
+    governed.write("other.yaml", endpoint(governed.end.name) + policy("other", ingress=DENY_ALL))
+    with session(governed):
+        assert governed.run("apply", "lockdown.yaml", *AT_HOST, "--force").returncode == 0
+        assert governed.run("apply", "other.yaml", *AT_HOST).returncode == 0
+
+
+def test_an_established_session_lives_through_normal_policy(machine: Machine) -> None:
+    machine.write("closed.yaml", endpoint(machine.end.name) + normal())
+    tracked(machine)
+    with session(machine) as talk:
+        done = machine.run("apply", "closed.yaml", *AT_HOST)
+        assert done.returncode == 0, done.stderr
+        assert talk.goes_on()
+
+
+def test_a_session_that_conntrack_does_not_know(machine: Machine) -> None:
+    """Where nothing has tracked connections before, normal policy takes its next packet for a new connection."""
+    text = endpoint(machine.end.name) + normal()
+    machine.write("closed.yaml", text)
+    with session(machine):
+        done = machine.run("apply", "closed.yaml", *AT_HOST)
+        assert done.returncode == 2
+        assert "would cut the established session of" in done.stderr
+        assert machine.json("status")["applied"] is False
+
+
+def test_a_session_that_conntrack_does_not_know_and_policy_allows_one_way(machine: Machine) -> None:
+    """The first packet that passes makes it known."""
+    allowed = [{"action": "Allow", "protocol": "TCP", "destination": {"ports": [PORT]}}]
+    machine.write("open.yaml", endpoint(machine.end.name) + normal(ingress=allowed))
+    with session(machine) as talk:
+        done = machine.run("apply", "open.yaml", *AT_HOST)
+        assert done.returncode == 0, done.stderr
+        assert talk.goes_on()
+
+
+def test_a_session_that_was_untracked(machine: Machine) -> None:
+    """What left connection tracking until now is new to it, and to normal policy, when it does no longer."""
+    both = [{"action": "Allow", "protocol": "TCP"}]
+    tracked(machine)
+    machine.write("free.yaml", endpoint(machine.end.name) + policy("free", ingress=both, egress=both))
+    machine.write("closed.yaml", endpoint(machine.end.name) + normal())
+    assert machine.run("apply", "free.yaml", *AT_HOST).returncode == 0
+    with session(machine) as talk:
+        done = machine.run("apply", "closed.yaml", *AT_HOST)
+        assert done.returncode == 2, done.stderr
+        assert "would cut the established session of" in done.stderr
+        assert talk.goes_on()
+
+
+def test_sessions_that_the_same_rule_cuts_are_one_line(governed: Machine) -> None:
+    governed.write("lockdown.yaml", endpoint(governed.end.name) + policy("lockdown", ingress=DENY_ALL))
+    with session(governed), session(governed, PORT + 1), session(governed, PORT + 2):
+        told = governed.run("apply", "lockdown.yaml", *AT_HOST).stderr.splitlines()
+    errors = [line for line in told if line.startswith("error:")]
+    assert len(errors) == 1
+    assert " and 2 more: ingress on" in errors[0]
+
+
+def failsafes(*ports: int) -> str:
+    listed = [{"protocol": "TCP", "port": port} for port in ports]
+    spec = {"failsafeInboundHostPorts": listed, "failsafeOutboundHostPorts": listed}
+    document = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "FelixConfiguration",
+        "metadata": {"name": "default"},
+        "spec": spec,
+    }
+    return f"\n---\n{json.dumps(document)}\n"
+
+
+def test_a_session_that_only_a_failsafe_port_kept_alive(machine: Machine) -> None:
+    text = endpoint(machine.end.name) + policy("lockdown", ingress=DENY_ALL, egress=DENY_ALL)
+    machine.write("safe.yaml", text + failsafes(PORT))
+    machine.write("unsafe.yaml", text + failsafes())
+    assert machine.run("apply", "safe.yaml", *AT_HOST).returncode == 0
+    with session(machine) as talk:
+        done = machine.run("apply", "unsafe.yaml", *AT_HOST)
+        assert done.returncode == 2
+        assert "default/lockdown/ingress[0] (Deny) would cut" in done.stderr
+        assert talk.goes_on()
+    done = machine.run("apply", "unsafe.yaml", *AT_HOST)
+    assert done.returncode == 0
+    assert "failsafeInboundHostPorts is empty now: no port stays open whatever policy says" in done.stderr
+
+
+def test_the_own_ssh_session(machine: Machine) -> None:
+    """It lives, but nobody could come in again."""
+    tracked(machine)
+    machine.write("closed.yaml", endpoint(machine.end.name) + normal())
+    with session(machine) as talk:
+        remote, port = talk._ends[0].getsockname()[:2]
+        said = f"{remote} {port} {machine.end.ipv4} {PORT}"
+        done = machine.run("apply", "closed.yaml", *AT_HOST, env={"SSH_CONNECTION": said})
+        assert done.returncode == 0
+        assert f"would deny another session like yours, {remote}:{port} at {machine.end.ipv4}:{PORT}" in done.stderr
+        assert talk.goes_on()
+
+
+def test_the_way_to_the_api_server(machine: Machine) -> None:
+    kubeconfig = {"clusters": [{"name": "c", "cluster": {"server": f"https://{machine.peer.ipv4}:6440"}}]}
+    machine.write("kubeconfig", json.dumps(kubeconfig))
+    machine.write(
+        "open.yaml",
+        endpoint(machine.end.name) + normal("open", ingress=[{"action": "Allow"}], egress=[{"action": "Allow"}]),
+    )
+    machine.write("closed.yaml", endpoint(machine.end.name) + normal())
+    env = {"KUBECONFIG": str(machine.folder / "kubeconfig")}
+    assert machine.run("apply", "open.yaml", *AT_HOST, env=env).returncode == 0
+    done = machine.run("apply", "closed.yaml", *AT_HOST, env=env)
+    assert done.returncode == 2
+    assert f"would cut the way to the API server {machine.peer.ipv4} port 6440: egress" in done.stderr
+    assert machine.run("apply", "closed.yaml", *AT_HOST).returncode == 0
+
+
+def test_nothing_is_loaded_when_nothing_is_at_stake(governed: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("pyxdp.guard.guard.TrialHost", refused)
+    governed.write("lockdown.yaml", endpoint(governed.end.name) + policy("lockdown", ingress=DENY_ALL))
+    assert governed.run("apply", "lockdown.yaml", *AT_HOST).returncode == 0

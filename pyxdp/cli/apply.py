@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -16,7 +16,7 @@ from pyxdp.cli.duration import DURATION
 from pyxdp.cli.execution import Watch
 from pyxdp.cli.findings import notices_of, resolution_json, tell, tell_briefly
 from pyxdp.cli.guarding import Guarding
-from pyxdp.cli.keeping import Keeping
+from pyxdp.cli.keeping import Keeping, watchdog_for
 from pyxdp.cli.output import plural
 from pyxdp.lint import lint
 
@@ -61,16 +61,20 @@ def command(  # noqa: PLR0913 - options, each by its name
     to do. On any failure the policy before is still enforced.
     """
     begin = time.monotonic()
-    manifest, sources = settings.load_texts()
-    with pyxdp.Enforcer(settings.dataplane(), node=node) as enforcer:
+    confirm_within = 0.0 if dry_run else confirm_within
+    with ExitStack() as stack:
+        watchdog = stack.enter_context(watchdog_for(settings, confirm_within))
+        manifest, sources = settings.load_texts()
+        enforcer = stack.enter_context(pyxdp.Enforcer(settings.dataplane(), node=node))
         policy = enforcer.resolve(manifest.resources)
         findings = lint(manifest.resources, effort=_EFFORT)
         tell(settings.output, manifest, policy, findings)
         tell_briefly(settings.output, findings)
-        keeping = Keeping(settings, sources, policy.node, confirm_within)
-        guarding = Guarding(settings.output, manifest.resources, policy, refuses=not (force or dry_run))
+        keeping = Keeping(settings, sources, policy.node, confirm_within, watchdog)
+        refuses = not (force or dry_run)
+        guarding = stack.enter_context(Guarding(settings.output, manifest.resources, policy, refuses=refuses))
         applying = _Applying(settings, policy, guarding, keeping, dry_run=dry_run)
-        with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch, guarding:
+        with Watch(settings.interruption, "planning", before=applying.tell_changes) as watch:
             with nullcontext() if dry_run else keeping:
                 report = enforcer.apply(
                     manifest.resources,

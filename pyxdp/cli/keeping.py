@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from pyxdp.errors import SnapshotError
-from pyxdp.snapshot import Change, Keeper, StateFolder
+from pyxdp.snapshot import Change, Keeper, StateFolder, Watchdog
 from pyxdp.sources import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from typing_extensions import Self
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from pyxdp.snapshot import Pending
 
 
+def watchdog_for(settings: Settings, confirm_within: float) -> AbstractContextManager[Watchdog | None]:
+    """Start what would take the change back, beside everything else that is to be done before it."""
+    return Watchdog(StateFolder(settings.state)) if confirm_within else nullcontext()
+
+
 class Keeping:
     """Around one apply: a :class:`pyxdp.snapshot.Keeper`, if the folder can be written. A context manager.
 
@@ -28,8 +34,25 @@ class Keeping:
         pending: the change that waits to be confirmed from now on.
     """
 
-    def __init__(self, settings: Settings, sources: Iterable[Source], node: str, confirm_within: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Iterable[Source],
+        node: str,
+        confirm_within: float,
+        watchdog: Watchdog | None,
+    ) -> None:
+        """Keep nothing yet.
+
+        Args:
+            settings: of the command line.
+            sources: what is applied.
+            node: whose host endpoints.
+            confirm_within: seconds after which it goes back by itself; 0: it stays.
+            watchdog: from :func:`watchdog_for`.
+        """
         self._settings = settings
+        self._watchdog = watchdog
         self._change = Change(
             texts=tuple(Text(source.file, source.text) for source in sources),
             node=node,
@@ -46,6 +69,7 @@ class Keeping:
         keeper = Keeper(
             StateFolder(settings.state),
             self._change,
+            watchdog=self._watchdog,
             lock_timeout=settings.lock_timeout,
             on_wait=settings.tell_wait,
         )

@@ -17,6 +17,7 @@ from pyxdp.snapshot.keeper import Change, Keeper
 from pyxdp.snapshot.pending import Pending
 from pyxdp.snapshot.snapshot import Snapshot
 from pyxdp.snapshot.state import STATE, StateFolder
+from pyxdp.snapshot.watchdog import Watchdog
 
 __all__ = [
     "STATE",
@@ -26,6 +27,7 @@ __all__ = [
     "Pending",
     "Snapshot",
     "StateFolder",
+    "Watchdog",
     "read",
     "restore",
     "roll_back",

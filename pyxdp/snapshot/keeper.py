@@ -62,21 +62,23 @@ class Keeper:
         folder: StateFolder,
         change: Change,
         *,
+        watchdog: Watchdog | None = None,
         lock_timeout: float = 30.0,
         on_wait: Callable[[], None] = lambda: None,
     ) -> None:
-        """Do nothing yet but start the watchdog, if the change needs one: it has much to load.
+        """Do nothing yet but start the watchdog, if the change needs one.
 
         Args:
             folder: where to.
             change: what is to be kept.
+            watchdog: one for this folder that was started earlier: it has much to load.
             lock_timeout: seconds to wait for another process.
             on_wait: called once when there is another process to wait for.
         """
         self._folder = folder
         self._change = change
         self._lock = folder.locked(lock_timeout, on_wait)
-        self._watchdog = Watchdog(folder) if change.confirm_within else None
+        self._watchdog = (watchdog or Watchdog(folder)) if change.confirm_within else None
         self._stack = ExitStack()
         self._replaced: Pending | None = None
         self._armed: Pending | None = None

@@ -106,4 +106,4 @@ def _degraded(view: AgentView, key: str, endpoints: Iterable[EndpointStatus]) ->
     reasons = [*modes, *view.degraded]
     if reasons:
         return Condition("Degraded", "True", "Impaired", "; ".join(reasons))
-    return Condition("Degraded", "False", "AsExpected", "")
+    return Condition("Degraded", "False", "AsExpected", "nothing is wrong")

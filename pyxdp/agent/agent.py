@@ -69,6 +69,7 @@ class Agent:
         self._keeping = Keeping(self._settings, node, dataplane)
         self._enforcement = Enforcement(self._settings, node, dataplane, self._keeping)
         self._places: dict[Key, Text] = {}
+        self._drifted: set[str] = set()
         self._told: frozenset[StoredProblem] = frozenset()
         self._retry_after, self._retry_at = 0.0, float("inf")
         self._look_at = 0.0
@@ -130,21 +131,23 @@ class Agent:
         deliveries = [it for it, _ in burst if isinstance(it, Delivery)]
         changed = self._take(deliveries)
         since = min([now, *(at for _, at in burst), *(it.since for it in deliveries if it.since)])
-        if self._knows_what and (changed or self._enforcement.stale) and (burst or now >= self._retry_at):
+        acts = self._knows_what and (changed or self._enforcement.stale) and (bool(burst) or now >= self._retry_at)
+        if acts:
             self._enforce(since)
-        looks = now >= self._look_at
+        looks = now >= self._look_at and not self._enforcement.stale
         if looks:
             self._look()
         self._rest()
-        if burst or looks or now >= self._retry_at:
+        if burst or acts or looks:
             self._tell()
         return True
 
     def _pause(self) -> float:
         now = time.monotonic()
-        wait = min(self._look_at, self._retry_at) - now
+        wait = self._settings.drift_every
         if not self._enforcement.stale:
-            wait = min(wait, self._keeping.due - now)
+            wait = min(wait, self._look_at - now, self._keeping.due - now)
+        wait = min(wait, self._retry_at - now)
         if self._notifier.watchdog:
             wait = min(wait, self._notifier.watchdog / 2)
         return max(0.0, wait)
@@ -200,6 +203,10 @@ class Agent:
             f"{it.interface}: XDP {it.mode}: {it.reason}" for it in enforcement.attachments if it.mode == "generic"
         )
         kind = done[-1] if done else "nothing"
+        if self._drifted:
+            kind = "repair"
+            record.repairs.update(self._drifted)
+            self._drifted = set()
         self._note_done(kind, time.monotonic() - since)
         self._notifier.ready()
 
@@ -243,16 +250,17 @@ class Agent:
         try:
             found = enforcement.look()
             if found and not self._decided_elsewhere():
+                self._drifted |= {it.value for it in found}
+                _LOG.warning("changed by others", extra={"fields": {"what": sorted(self._drifted)}})
                 enforcement.distrust()
-                enforcement.put(enforcement.in_force or Resources(), self._texts)
-                record.note_change("repair", time.monotonic() - since)
-                record.repairs.update(it.value for it in found)
-                record.generation = enforcement.generation
-                _LOG.warning("repaired", extra={"fields": {"changed by others": sorted(it.value for it in found)}})
-            record.status, record.status_ns = self._dataplane.status(drift=False), time.time_ns()
+                self._enforce(since)
         except PyxdpError as error:
             enforcement.distrust()
             self._fail(error)
+        try:
+            record.status, record.status_ns = self._dataplane.status(drift=False), time.time_ns()
+        except PyxdpError as error:
+            _LOG.debug("the next look will tell: %s", error)
 
     def _decided_elsewhere(self) -> bool:
         """Whether what is different is a change that waits to be confirmed, or went back because it was not."""

@@ -29,9 +29,9 @@ S = TypeVar("S", bound=tuple[Any, ...])
 
 _BUILD: Final = "build-"
 #: Maps without which an object can not be read back.
-_MAPS: Final = {*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS, "control", "slots", "endpoints", "reasons"}
+MAPS: Final = {*planner.ENTRY_BYTES, *planner.IDENTITY_MAPS, "control", "slots", "endpoints", "reasons"}
 #: What its programs need besides, and the next object can have anew.
-_REPLACEABLE: Final = {"questions", "early", "handover", "events", "log_rate"}
+REPLACEABLE: Final = {"questions", "early", "handover", "events", "log_rate"}
 _INCOMPLETE: Final = "incomplete-"
 
 
@@ -79,10 +79,10 @@ def _object(folder: Path) -> planner.LoadedObject:
     """
     marks = [entry.name.removeprefix(_BUILD) for entry in entries(folder) if entry.name.startswith(_BUILD)]
     maps = {pin.name for pin in entries(folder / "maps")}
-    if not marks or not maps >= _MAPS:
+    if not marks or not maps >= MAPS:
         return planner.LoadedObject("")
     return planner.LoadedObject(
-        marks[0] if maps >= _REPLACEABLE else _INCOMPLETE + marks[0],
+        marks[0] if maps >= REPLACEABLE else _INCOMPLETE + marks[0],
         _capacities(folder / "maps"),
         endpoints=frozenset(_complete(folder)),
         answers=_filled(folder / "maps/questions"),

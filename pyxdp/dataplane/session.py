@@ -21,6 +21,7 @@ from pyxdp.dataplane.execution import Execution
 from pyxdp.dataplane.grace import Grace
 from pyxdp.dataplane.halves import Halves
 from pyxdp.dataplane.layout import object_of
+from pyxdp.dataplane.mending import mend
 from pyxdp.dataplane.numbers import KnownNumbers
 from pyxdp.dataplane.preflight import check_interfaces, check_machine, check_plan
 from pyxdp.dataplane.reading import early_of, read_endpoints, read_state
@@ -267,6 +268,8 @@ class Session:
         with clock("check"):
             check_machine(layout.bpffs)
         with clock("read"):
+            if not wish.dry_run:
+                mend(layout, self._setup.code)
             devices = {device.interface.name: device for device in netlink.devices()}
             tables = read_tables(layout, self._setup.iptables)
             state = read_state(layout, tables, devices.values(), self._halves)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyxdp.agent import AgentView
+    from pyxdp.sources import Source
     from tests.veth.host import Host
 
 #: Drift is looked for so often that a test needs not wait long; how often is a setting.
@@ -78,11 +79,13 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 @contextmanager
-def running(host: Host, folder: Path, **settings: object) -> Iterator[Running]:
-    """Run an agent in the host's namespace."""
+def running(host: Host, folder: Path, source: Source | None = None, **settings: object) -> Iterator[Running]:
+    """Run an agent in the host's namespace; its source is the folder, unless there is another."""
     made = AgentSettings(**{**SETTINGS, **settings})  # type: ignore[arg-type]
     views: list[AgentView] = []
-    agent = Agent([FolderSource(folder)], dataplane=host.dataplane(), node=NODE, settings=made, on_view=views.append)
+    agent = Agent(
+        [source or FolderSource(folder)], dataplane=host.dataplane(), node=NODE, settings=made, on_view=views.append
+    )
     found = Running(host, folder, agent, views)
 
     def run() -> None:

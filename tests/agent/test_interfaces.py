@@ -1,0 +1,125 @@
+"""Interfaces that come, go, and are called something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.agent.running import Running, running, write
+from tests.lab.network import connect
+from tests.lab.waiting import wait_until
+from tests.veth.host import Host, open_endpoint, service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.lab.network import Namespace
+
+
+def governed(host: Host) -> dict[str, str]:
+    """Interface -> HostEndpoint, of those where XDP of ours runs."""
+    return {
+        it.attachment.interface: it.attachment.host_endpoint
+        for it in host.status().endpoints
+        if it.attachment.mode != "none"
+    }
+
+
+def wait_for_governed(it: Running, *names: str) -> None:
+    wait_until(lambda: sorted(governed(it.host)) == sorted(names), what=f"{governed(it.host)}, not {names}")
+    it.wait_for(lambda view: view.enforcing and not view.degraded)
+
+
+def expected_ip(address: str) -> str:
+    made = open_endpoint("x", "late")
+    return made.replace('interfaceName: "x"', f'expectedIPs: ["{address}"]')
+
+
+def test_an_interface_that_comes_goes_and_comes_again(host: Host, folder: Path, netns: Callable[[], Namespace]) -> None:
+    write(folder, "a.yaml", open_endpoint(host.end.name) + open_endpoint("late7", "late") + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        it.wait_for(lambda view: view.enforcing)
+        assert governed(host) == {host.end.name: "hep"}
+        for number in range(2):
+            end, _ = connect(host.space, netns(), subnet=5 + number)
+            ip.link("set", index=end.ifindex, state="down")
+            ip.link("set", index=end.ifindex, ifname="late7")
+            ip.link("set", index=end.ifindex, state="up")
+            wait_for_governed(it, host.end.name, "late7")
+            assert governed(host)["late7"] == "late"
+            ip.link("del", index=end.ifindex)
+            wait_until(lambda: [at.attachment.interface for at in host.status().endpoints] == [host.end.name])
+        assert host.is_silent("udp", 7001)
+        assert not it.view.failures or set(it.view.failures) <= {"UnknownInterfaceError", "OperatorError"}
+        assert not it.view.repairs
+
+
+def test_an_interface_that_is_renamed(host: Host, folder: Path) -> None:
+    """To a name that another host endpoint has, and to one that none has."""
+    write(folder, "a.yaml", open_endpoint(host.end.name) + open_endpoint("other7", "other") + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        it.wait_for(lambda view: view.enforcing)
+        for name in ("other7", "none7", host.end.name):
+            ip.link("set", index=host.end.ifindex, state="down")
+            ip.link("set", index=host.end.ifindex, ifname=name)
+            ip.link("set", index=host.end.ifindex, state="up")
+            wait_for_governed(it, *({name} - {"none7"}))
+        assert host.is_silent("udp", 7001)
+
+
+def test_an_interface_that_gains_and_loses_an_address(host: Host, folder: Path, netns: Callable[[], Namespace]) -> None:
+    end, _ = connect(host.space, netns(), subnet=5)
+    write(folder, "a.yaml", open_endpoint(host.end.name) + expected_ip("192.0.2.99") + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        it.wait_for(lambda view: view.enforcing)
+        assert governed(host) == {host.end.name: "hep"}
+        for _ in range(2):
+            ip.addr("add", index=end.ifindex, address="192.0.2.99", prefixlen=32)
+            wait_for_governed(it, host.end.name, end.name)
+            ip.addr("del", index=end.ifindex, address="192.0.2.99", prefixlen=32)
+            wait_for_governed(it, host.end.name)
+
+
+def test_every_interface(host: Host, folder: Path, netns: Callable[[], Namespace]) -> None:
+    write(folder, "a.yaml", open_endpoint("*") + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        it.wait_for(lambda view: view.enforcing)
+        end, _ = connect(host.space, netns(), subnet=5)
+        wait_until(lambda: {host.end.name, end.name} <= set(governed(host)))
+        ip.link("del", index=end.ifindex)
+        wait_until(lambda: end.name not in governed(host))
+        assert host.is_silent("udp", 7001)
+
+
+def test_a_flapping_interface_changes_nothing(host: Host, folder: Path) -> None:
+    write(folder, "a.yaml", open_endpoint(host.end.name) + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        generation = it.wait_for(lambda view: view.enforcing).generation
+        for _ in range(5):
+            ip.link("set", index=host.end.ifindex, state="down")
+            ip.link("set", index=host.end.ifindex, state="up")
+        it.wait_for_change(lambda: it.write("a.yaml", open_endpoint(host.end.name) + service(7002, "Deny")))
+        assert it.view.generation == generation + 1
+        assert governed(host) == {host.end.name: "hep"}
+        assert not it.view.failures
+
+
+def test_a_port_of_a_bridge(host: Host, folder: Path) -> None:
+    write(folder, "a.yaml", open_endpoint(host.end.name) + open_endpoint("br7", "bridge") + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        it.wait_for(lambda view: view.enforcing)
+        ip.link("add", ifname="br7", kind="bridge")
+        wait_for_bridge(it, "br7")
+        (bridge,) = ip.get_links(ifname="br7")
+        ip.link("set", index=host.end.ifindex, master=bridge["index"])
+        ip.link("set", index=bridge["index"], state="up")
+        it.wait_for(lambda view: view.enforcing)
+        ip.link("del", index=bridge["index"])
+        wait_until(lambda: "br7" not in {at.attachment.interface for at in host.status().endpoints})
+        assert host.is_silent("udp", 7001)
+
+
+def wait_for_bridge(it: Running, name: str) -> None:
+    """A bridge has generic XDP only."""
+    wait_until(lambda: name in governed(it.host))
+    it.wait_for(lambda view: any(f"{name}: XDP generic" in reason for reason in view.degraded))

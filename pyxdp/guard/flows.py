@@ -27,6 +27,7 @@ _MOST_WAYS: Final = 64
 #: Interfaces on which failsafe ports are tried: they are the same on all.
 _MOST_INTERFACES: Final = 8
 _TCP: Final = 6
+_LOOPBACK: Final = "lo"
 _SOME_PORT: Final = 40_000
 #: Of networks for documentation (RFC 5737, RFC 3849): somebody, and an interface without an address.
 _SOMEBODY: Final = {4: ip_address("198.51.100.1"), 6: ip_address("2001:db8::1")}
@@ -71,14 +72,16 @@ class Flow:
 
 def of_sessions(endpoints: Sequence[EffectiveEndpoint]) -> list[Flow]:
     """Return the sessions of this network namespace on governed interfaces."""
-    interfaces = {address: it.interface.name for it in endpoints for address in it.interface.addresses}
-    own, elsewhere = set(interfaces), []
+    names = {address: it.interface.name for it in endpoints for address in it.interface.addresses}
+    # What has an address of the loopback takes another way all the same.
+    interfaces = {address: name for address, name in names.items() if name != _LOOPBACK}
+    elsewhere = []
     found = []
     for session in sessions.established():
         interface = interfaces.get(session.local)
         if interface is None:
             elsewhere.append(session)
-        elif session.remote not in own:
+        elif session.remote not in names:
             found.append(_of_session(session, interface))
     return [*found, *_by_their_way(elsewhere, endpoints)]
 

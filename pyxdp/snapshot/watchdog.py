@@ -29,7 +29,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.errors import ConfirmationError, SnapshotError
+from pyxdp.errors import ConfirmationError, PyxdpError, SnapshotError
 from pyxdp.snapshot.enforcing import roll_back
 
 if TYPE_CHECKING:
@@ -126,7 +126,10 @@ def _take_back(folder: StateFolder, *, at_once: bool) -> bool:
             if pending is None or (pending.remaining > 0 and not at_once):
                 return True  # decided, or replaced, while the lock was waited for
             enforced = roll_back(folder, lock_timeout=inf)
-    except Exception:  # noqa: BLE001 - whatever it is: it may work the next time, and nobody else would try
+    except PyxdpError as error:
+        _LOG.error("can not take the change back, will try again: %s", error)
+        return False
+    except Exception:  # whatever it is: it may work the next time, and nobody else would try
         _LOG.exception("can not take the change back, will try again")
         return False
     what = "everything was removed" if enforced is None else f"node {enforced.snapshot.node} is as it was before"
@@ -155,7 +158,5 @@ def _let_go_of_output() -> None:
 
 
 def _configure_log(folder: StateFolder) -> None:
-    with suppress(OSError):
-        logging.basicConfig(
-            filename=folder.log, filemode="w", format="%(asctime)s %(levelname)s: %(message)s", level=logging.INFO
-        )
+    handler = logging.FileHandler(folder.log, delay=True)  # there is no file unless there is something to say
+    logging.basicConfig(handlers=[handler], format="%(asctime)s %(levelname)s: %(message)s", level=logging.INFO)

@@ -116,6 +116,9 @@ OPEN = (
         ["test", "cases.yaml", "-f", "all.yaml"],
         ["explain", "-f", "all.yaml", "tcp", "192.0.2.1", "192.0.2.2:53"],
         ["apply", "all.yaml", "--node", "host"],
+        ["confirm"],
+        ["rollback"],
+        ["restore"],
         ["status"],
         ["rules", "--count", "1", "--interval", "0.01"],
         ["delete"],
@@ -130,6 +133,8 @@ def test_the_page_has_every_member(governed: Machine, arguments: list[str]) -> N
     governed.write(
         "cases.yaml", "cases: [{name: it, endpoint: hep, packet: {protocol: TCP, dport: 6379}, expect: allow}]"
     )
+    if arguments[0] in ("confirm", "rollback"):
+        governed.json("apply", "all.yaml", "--node", "host", "--confirm-within", "1h")
     found = {member for member in members(governed.json(*arguments)) if not member.startswith(OPEN)}
     listed = documented(f"pyxdp {arguments[0]} --json")
     assert found <= listed

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,7 +49,10 @@ def in_namespaces(*module: str, **environment: str) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     command = ["unshare", *NAMESPACES, sys.executable, "-m", *module]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="pyxdp-") as folder,  # what is applied is not kept for this machine's boot
+        subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYXDP_STATE": folder, **environment}) as process,
+    ):
         try:
             return process.wait()
         except KeyboardInterrupt:

@@ -129,7 +129,7 @@ def _take_back(folder: StateFolder, *, at_once: bool) -> bool:
     except PyxdpError as error:
         _LOG.error("can not take the change back, will try again: %s", error)
         return False
-    except Exception:  # whatever it is: it may work the next time, and nobody else would try
+    except Exception:  # noqa: BLE001 - whatever it is: it may work the next time, and nobody else would try
         _LOG.exception("can not take the change back, will try again")
         return False
     what = "everything was removed" if enforced is None else f"node {enforced.snapshot.node} is as it was before"

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def host(veth: tuple[Interface, Interface], bpffs: Path) -> Iterator[Host]:
-    """The first end of the pair is the governed host; everything of pyxdp's is removed from it at the end."""
+    """The first end of the pair is the governed host; everything of pyxdp's is removed from it at the end.
+
+    Without IPv6: what it says by itself would be counted.
+    """
+    for end in veth:
+        end.namespace.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
     made = Host(veth[0], veth[1], bpffs)
     yield made
     with veth[0].namespace.entered():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from http.client import HTTPConnection
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,12 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from pyxdp.metrics import Metrics, MetricsServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from prometheus_client.metrics_core import Metric
 
     from pyxdp.agent import AgentView
+    from tests.lab.network import Namespace
     from tests.veth.host import Host
 
 
@@ -26,6 +28,25 @@ class Answer(NamedTuple):
     status: int
     kind: str
     body: str
+
+
+def get(
+    space: Namespace,
+    address: tuple[str, int],
+    path: str,
+    method: str = "GET",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
+    """Ask a server from its own network namespace."""
+    with space.entered():
+        connection = HTTPConnection(*address, timeout=60)
+        try:
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            body = response.read().decode()
+        finally:
+            connection.close()
+    return Answer(response.status, response.headers["Content-Type"], body)
 
 
 class Samples:
@@ -87,16 +108,7 @@ class Scraped:
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Ask."""
-        host, port = self.server.address
-        with self._host.space.entered():
-            connection = HTTPConnection(host, port, timeout=60)
-            try:
-                connection.request(method, path, headers=headers)
-                response = connection.getresponse()
-                body = response.read().decode()
-            finally:
-                connection.close()
-        return Answer(response.status, response.headers["Content-Type"], body)
+        return get(self._host.space, self.server.address, path, method, headers)
 
     def samples(self) -> Samples:
         """Scrape."""

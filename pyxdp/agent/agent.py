@@ -248,8 +248,9 @@ class Agent:
         self._look_at = time.monotonic() + self._settings.drift_every
         enforcement, record, since = self._enforcement, self._record, time.monotonic()
         try:
+            self._hear_of_confirmation()
             found = enforcement.look()
-            if found and not self._decided_elsewhere():
+            if found and not self._is_undecided():
                 self._drifted |= {it.value for it in found}
                 _LOG.warning("changed by others", extra={"fields": {"what": sorted(self._drifted)}})
                 enforcement.distrust()
@@ -262,18 +263,21 @@ class Agent:
         except PyxdpError as error:
             _LOG.debug("the next look will tell: %s", error)
 
-    def _decided_elsewhere(self) -> bool:
-        """Whether what is different is a change that waits to be confirmed, or went back because it was not."""
-        before = self._enforcement.unconfirmed
-        if self._keeping.pending:
-            return True
-        if before is None or not self._keeping.taken_back:
-            self._enforcement.unconfirmed = None
-            return False
-        error = ConfirmationError("it was not confirmed in time, and taken back")
-        self._refusals.refuse(error, self._enforcement.in_force or Resources(), before)
-        self._enforcement.in_force, self._enforcement.unconfirmed = before, None
-        return False
+    def _is_undecided(self) -> bool:
+        """Whether somebody else makes a change that waits to be confirmed, or ours is just being taken back."""
+        own = self._enforcement.unconfirmed
+        return self._keeping.pending and (own is None or self._dataplane.digest() != own.digest)
+
+    def _hear_of_confirmation(self) -> None:
+        """Find out whether a change that waited to be confirmed was, or went back because it was not."""
+        change = self._enforcement.unconfirmed
+        if change is None or self._keeping.pending:
+            return
+        self._enforcement.unconfirmed = None
+        if self._keeping.confirmed_digest != change.digest:
+            error = ConfirmationError("was not confirmed in time, and taken back")
+            self._refusals.refuse(error, self._wanted, change.before)
+            self._enforcement.in_force = change.before
 
     def _rest(self) -> None:
         """Do what has time until nothing else happens."""

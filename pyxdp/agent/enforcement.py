@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink
@@ -31,6 +32,19 @@ _LOG: Final = logging.getLogger("pyxdp.agent")
 _MEMBERS: Final = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A change that waited to be confirmed.
+
+    Attributes:
+        before: what it goes back to otherwise.
+        digest: of what it put in force.
+    """
+
+    before: Resources
+    digest: str
+
+
 class Enforcement:
     """What is in force by this agent.
 
@@ -38,7 +52,7 @@ class Enforcement:
         in_force: what was enforced last; ``None`` before anything was.
         attachments: how XDP runs on each governed interface.
         stale: what the kernel holds may not be what ``in_force`` says.
-        unconfirmed: what was in force before a change that waits to be confirmed; ``None`` when none does.
+        unconfirmed: a change that waited to be confirmed when it was made; ``None`` when none did.
     """
 
     def __init__(
@@ -64,7 +78,7 @@ class Enforcement:
         self.in_force: Resources | None = None
         self.attachments: tuple[Attachment, ...] = ()
         self.stale = True
-        self.unconfirmed: Resources | None = None
+        self.unconfirmed: Unconfirmed | None = None
 
     def close(self) -> None:
         """Forget everything; what is enforced stays."""
@@ -144,7 +158,7 @@ class Enforcement:
     def _apply(self, resources: Resources, texts: Callable[[], Sequence[Text]]) -> Report:
         policy_changes = self.in_force is None or resources != self.in_force
         with ExitStack() as stack:
-            keeper = stack.enter_context(self._keeping.confirmed(texts)) if policy_changes else None
+            keeper = stack.enter_context(self._keeping.confirming(texts)) if policy_changes else None
 
             def on_plan(state: State, target: Target) -> None:
                 if policy_changes:
@@ -156,8 +170,9 @@ class Enforcement:
             report = self._enforcer.apply(resources, allow_empty=self._settings.allow_empty, on_plan=on_plan)
             if keeper:
                 keeper.keep(report, self._enforcer.generation)
-                if keeper.pending and self.unconfirmed is None:
-                    self.unconfirmed = self.in_force or Resources()
+                if keeper.pending:
+                    before = self.unconfirmed.before if self.unconfirmed else self.in_force or Resources()
+                    self.unconfirmed = Unconfirmed(before, report.image.digest.hex())
         self.attachments = report.attachments
         return report
 

@@ -53,13 +53,13 @@ class Keeping:
             return False
 
     @property
-    def taken_back(self) -> bool:
-        """Whether what may stay is in force again; for when no change waits to be confirmed any more."""
+    def confirmed_digest(self) -> str:
+        """Of the policy that may stay; empty when there is none."""
         try:
             kept = self._folder.confirmed() if self._folder else None
-            return kept is not None and kept.digest == self._dataplane.digest()
         except PyxdpError:
-            return False
+            kept = None
+        return kept.digest if kept else ""
 
     def restore(self) -> Snapshot | None:
         """Return what was kept, and put it in force if nothing is."""
@@ -105,7 +105,7 @@ class Keeping:
             self._texts, self.trouble = None, ""
 
     @contextmanager
-    def confirmed(self, texts: Callable[[], Sequence[Text]]) -> Iterator[Keeper | None]:
+    def confirming(self, texts: Callable[[], Sequence[Text]]) -> Iterator[Keeper | None]:
         """Let a change go back by itself unless it is confirmed, if the settings say so."""
         if self._folder is None or not self._settings.confirm_within:
             yield None

@@ -41,6 +41,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._refused: dict[Key, _Refused] = {}
+        self._taken_back: Resources | None = None
 
     @property
     def problems(self) -> tuple[StoredProblem, ...]:
@@ -86,8 +87,9 @@ class Refusals:
         return False
 
     def refuse(self, error: PyxdpError, wanted: Resources, in_force: Resources) -> None:
-        """Note that what was in force a while was taken back: everything that differs."""
-        self._note(error, changed_keys(in_force, wanted), wanted, in_force, named=False)
+        """Note that what was in force a while was taken back: it is not tried again until something else is wanted."""
+        self._taken_back = wanted
+        self._note(error, changed_keys(in_force, wanted), wanted, in_force, named=True)
 
     def _without_named(
         self, wanted: Resources, in_force: Resources, attempt: Callable[[Resources], None], but: frozenset[Key]
@@ -119,6 +121,8 @@ class Refusals:
 
     def _forget_others(self, wanted: Resources) -> None:
         """Forget versions that nobody wants any more."""
+        if self._taken_back is not None and wanted != self._taken_back:
+            self._taken_back, self._refused = None, {}
         there = by_key(wanted)
         self._refused = {key: it for key, it in self._refused.items() if there.get(key) == it.version}
 

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test fuzz torture check demo bench test-kernels test-image test-install wheel clean
+.PHONY: help setup root test fuzz torture check demo bench test-kernels test-cluster test-image test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -23,8 +23,8 @@ root:
 	@[ "$$(id -u)" -eq 0 ] || { echo "error: '$(MAKECMDGOALS)' loads BPF programs and makes network namespaces" >&2; \
 		echo "hint: run make as root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
-test: root setup ## every test but those of test-kernels, test-image and test-install; PYXDP_REQUIRE_BPF=1 makes skips failures
-	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install --ignore=tests/image/test_image.py $(ARGS) $(TESTS)
+test: root setup ## every test but those of the other test-targets; PYXDP_REQUIRE_BPF=1 makes skips failures
+	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install --ignore=tests/cluster --ignore=tests/image/test_image.py $(ARGS) $(TESTS)
 
 fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
 	@$(PYTHON) -m tests.fuzz
@@ -45,6 +45,11 @@ bench: root setup ## what packets and changes cost, and what other tools cost; B
 test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
 	@scripts/system-packages kernels
 	@$(PYTEST) $(ARGS) tests/kernels
+
+test-cluster: root setup ## against a real Kubernetes API server, built at the first time (cache: ~/.cache/pyxdp)
+	@scripts/system-packages cluster
+	@tests/cluster/build-apiserver
+	@$(PYTEST) $(ARGS) tests/cluster
 
 test-image: root setup ## the agent's image, built and run (cache: ~/.cache/pyxdp)
 	@scripts/system-packages image

@@ -1,4 +1,4 @@
-"""One control plane for all tests of this folder, with pyxdp's CRDs and roles; each test removes the objects it made."""
+"""One control plane for all tests of this folder, with pyxdp's CRDs and roles; a test removes the objects it made."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def installed(cluster: Cluster) -> str:
     with cluster.admin() as admin:
         for document in documents("crds.yaml") + documents("rbac.yaml"):
             admin.create(document)
-        for definition in documents("crds.yaml"):
-            wait_until(lambda path=_list_path(definition): admin.ask("GET", path).is_good, what="the CRDs are served")
+        for path in map(_list_path, documents("crds.yaml")):
+            wait_until(lambda path=path: admin.ask("GET", path).is_good, what="the CRDs are served")
         return token_of(admin, "pyxdp")
 
 

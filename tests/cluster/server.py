@@ -21,6 +21,8 @@ from tests.lab.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from typing_extensions import Self
+
     from tests.lab.network import Namespace
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyxdp/cluster"
@@ -157,7 +159,7 @@ class Admin:
         self._url = url
         self._pool = httpcore.ConnectionPool(ssl_context=ssl.create_default_context(cafile=authority))
 
-    def __enter__(self) -> Admin:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -232,6 +234,7 @@ def _server_arguments(folder: Path) -> list[str]:
         f"--advertise-address={ADDRESS}",
         f"--tls-cert-file={folder}/tls.crt",
         f"--tls-private-key-file={folder}/tls.key",
+        f"--client-ca-file={folder}/tls.crt",
         f"--cert-dir={folder}/certificates",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={folder}/sa.key",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyxdp.sources.kubernetes.access import of_pod
 from pyxdp.sources.kubernetes.kinds import KINDS
 from tests.cluster.following import QUICK, following, names_of
 from tests.cluster.objects import calico, core, gnp, gns, hep, pod
@@ -66,15 +68,9 @@ def test_what_was_there_before_comes_at_once(cluster: Cluster, installed: str, a
 def test_lists_of_many_pages(cluster: Cluster, installed: str, admin: Recorder) -> None:
     wanted = [gns(f"set-{number}", "10.0.0.0/8") for number in range(7)]
     admin.create(*wanted)
-    with following(cluster, installed, timing=_paged(2)) as follower:
+    with following(cluster, installed, timing=replace(QUICK, page=2)) as follower:
         follower.until(lambda it: it.complete)
         assert names_of(follower.resources, "globalNetworkSets") == {one["metadata"]["name"] for one in wanted}
-
-
-def _paged(page: int) -> object:
-    from dataclasses import replace
-
-    return replace(QUICK, page=page)
 
 
 def test_a_node_that_only_lives_wakes_nobody(cluster: Cluster, installed: str, admin: Recorder) -> None:
@@ -169,8 +165,6 @@ def test_a_thousand_sets_and_two_hundred_policies(cluster: Cluster, installed: s
 def test_a_pods_service_account_is_enough(
     cluster: Cluster, installed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyxdp.sources.kubernetes.access import of_pod
-
     (tmp_path / "token").write_text(installed)
     (tmp_path / "ca.crt").write_bytes(cluster.authority.read_bytes())
     host, port = cluster.url.removeprefix("https://").split(":")

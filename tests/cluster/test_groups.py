@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyxdp.agent import AgentView
 from pyxdp.sources.kubernetes.kinds import KINDS
 from tests.cluster.conftest import documents
 from tests.cluster.following import NODE, following, names_of
@@ -84,8 +85,6 @@ def test_a_crd_that_is_removed(bare: Cluster) -> None:
 
 
 def test_status_beside_a_host_endpoint_that_has_none(bare: Cluster) -> None:
-    from pyxdp.agent import AgentView
-
     with bare.admin() as admin, following(bare, ADMIN) as follower:
         for definition in documents("crds.yaml"):
             if definition["spec"]["group"] != "projectcalico.org":

@@ -4,6 +4,7 @@ Needs ``httpcore``, the extra ``pyxdp[kubernetes]``; nothing else of pyxdp impor
 
 ::
 
+    transport.py   TCP and TLS under the requests
     access.py      kubeconfig or service account -> where the server is, how to be let in
     api.py         requests, and what may go wrong with them
     kinds.py       what is watched
@@ -16,6 +17,15 @@ Needs ``httpcore``, the extra ``pyxdp[kubernetes]``; nothing else of pyxdp impor
 """
 
 from __future__ import annotations
+
+from importlib.util import find_spec
+
+from pyxdp.errors import OperatorError
+
+if find_spec("httpcore") is None:
+    raise OperatorError(
+        "to follow Kubernetes takes httpcore, which is not installed", hint="pip install 'pyxdp[kubernetes]'"
+    )
 
 from pyxdp.sources.kubernetes.access import Access, find_access
 from pyxdp.sources.kubernetes.source import KubernetesSource

@@ -1,0 +1,156 @@
+"""From a change in the API to the verdict of the program at XDP, by the agent as it runs on nodes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyxdp.bpf import Link, Program, XdpAction
+from pyxdp.dataplane import Dataplane
+from pyxdp.sources.kubernetes import KubernetesSource, Timing, find_access
+from tests.agent.running import running
+from tests.cluster.objects import calico, core, gnp, gns
+from tests.cluster.server import path_of
+from tests.lab.waiting import wait_until
+from tests.veth.host import NODE, Host, tcp_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pyxdp.sources import Deliver
+    from tests.agent.running import Running
+    from tests.cluster.conftest import Recorder
+    from tests.cluster.server import Cluster
+    from tests.lab.network import Interface, Namespace
+
+CHANGES = 100
+QUICK = Timing(answer=5.0, heartbeat=0.5, watch=60.0, relook=0.3, first=0.05, most=0.4, status=0.05)
+
+
+class _Elsewhere(KubernetesSource):
+    """A source whose thread is in the namespace of the API server, while its agent is in another."""
+
+    def __init__(self, space: Namespace, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._space = space
+
+    def start(self, deliver: Deliver) -> None:
+        with self._space.entered():
+            super().start(deliver)
+
+
+@pytest.fixture
+def host(veth: tuple[Interface, Interface], bpffs: Path) -> Iterator[Host]:
+    """A governed host of its own."""
+    made = Host(veth[0], veth[1], bpffs)
+    yield made
+    with veth[0].namespace.entered():
+        Dataplane(bpffs).delete()
+
+
+@contextmanager
+def following(host: Host, folder: Path, cluster: Cluster, token: str) -> Iterator[Running]:
+    """Run an agent that follows the API server and reports to it."""
+    source = _Elsewhere(cluster.space, find_access(cluster.kubeconfig(token)), node=NODE, timing=QUICK)
+    with running(host, folder, source, drift_every=2.0) as found:
+        yield found
+
+
+def closed(port: int) -> dict[str, Any]:
+    """Return a policy that closes a port, untracked, to the addresses of a set."""
+    rule = {"action": "Deny", "protocol": "TCP", "source": {"selector": "set == 'closed'"}}
+    ingress = [{**rule, "destination": {"ports": [port]}}]
+    return gnp("closed", doNotTrack=True, applyOnForward=True, types=["Ingress", "Egress"], ingress=ingress)
+
+
+def endpoint(host: Host) -> dict[str, Any]:
+    spec = {"node": NODE, "interfaceName": host.end.name, "profiles": ["projectcalico-default-allow"]}
+    return calico("HostEndpoint", "hep", spec)
+
+
+def is_dropped(host: Host, port: int) -> bool:
+    """Ask the program on the interface."""
+    with Link.from_pin(host.bpffs / "pyxdp/v1/links" / host.end.name) as link:
+        number = link.info.program_id
+    with Program.from_id(number) as program:
+        return bool(program.test_run(tcp_frame(host.peer.ipv4, host.end.ipv4, port)).retval == XdpAction.DROP)
+
+
+def test_policy_of_the_api_is_enforced_and_reported(
+    host: Host, tmp_path: Path, cluster: Cluster, installed: str, admin: Recorder
+) -> None:
+    hep, node = endpoint(host), core("Node", NODE)
+    admin.create(node, gns("closed", f"{host.peer.ipv4}/32", set="closed"), closed(7001), hep)
+    with following(host, tmp_path, cluster, installed) as it:
+        it.wait_for(lambda view: view.enforcing and view.generation)
+        assert (is_dropped(host, 7001), is_dropped(host, 7002)) == (True, False)
+        wait_until(lambda: _status(admin, hep, "Enforcing") == "True", what="it is reported")
+        wait_until(lambda: _status(admin, node, "HostPolicyEnforcing") == "True", what="it is reported")
+        admin.merge(closed(7002))
+        wait_until(lambda: (is_dropped(host, 7001), is_dropped(host, 7002)) == (False, True))
+        admin.merge(gns("closed", "192.0.2.1", set="closed"))
+        wait_until(lambda: not is_dropped(host, 7002), what="the set is another")
+
+
+def test_an_outage_changes_no_verdict(
+    host: Host, tmp_path: Path, cluster: Cluster, installed: str, admin: Recorder
+) -> None:
+    admin.create(gns("closed", f"{host.peer.ipv4}/32", set="closed"), closed(7001), endpoint(host))
+    with following(host, tmp_path, cluster, installed) as it:
+        it.wait_for(lambda view: view.enforcing and view.generation)
+        try:
+            cluster.stop_server()
+            it.wait_for(lambda view: not view.sources["kubernetes"].connected)
+            assert is_dropped(host, 7001)
+            assert any("does not answer" in reason for reason in it.view.degraded)
+        finally:
+            cluster.start_server()
+        it.wait_for(lambda view: view.sources["kubernetes"].connected)
+        admin.merge(closed(7002))
+        wait_until(lambda: is_dropped(host, 7002))
+
+
+@pytest.mark.parametrize("what", ["members of a set", "rules of a policy"])
+def test_how_long_a_change_takes(  # noqa: PLR0913, PLR0917 -- fixtures
+    what: str,
+    host: Host,
+    tmp_path: Path,
+    cluster: Cluster,
+    installed: str,
+    admin: Recorder,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A figure, not a bound: the machine may be busy. The aim is a median below 200 ms."""
+    many = [gns(f"set-{number}", *(f"10.{number}.{it}.0/24" for it in range(100))) for number in range(20)]
+    by_members = what == "members of a set"
+    peer = [f"{host.peer.ipv4}/32"]
+    admin.create(gns("closed", *peer * (not by_members), set="closed"), closed(7001), endpoint(host), *many)
+    took = []
+    with following(host, tmp_path, cluster, installed) as it:
+        it.wait_for(lambda view: view.enforcing and view.generation)
+        for number in range(CHANGES):
+            enters = number % 2 == 0
+            port, drops = (7001, enters) if by_members else (8000 + number, True)
+            change = gns("closed", *peer * enters, set="closed") if by_members else closed(port)
+            before, changes = time.monotonic(), it.view.changes
+            admin.merge(change)
+            it.wait_for(lambda view, seen=changes: view.changes > seen)
+            took.append(time.monotonic() - before)
+            assert is_dropped(host, port) == drops
+        inside = it.view.seconds[-CHANGES:]
+        ways = dict(it.view.applies)
+    slow = quantiles(took, n=10)[-1]
+    figures = f"median {median(took) * 1000:.0f} ms, 90 % within {slow * 1000:.0f} ms"
+    inside = f"{median(inside) * 1000:.0f} ms of it in the agent"
+    with capsys.disabled():
+        print(f"\n{what}: API to enforced, {CHANGES} changes: {figures}; {inside}; {ways}")  # noqa: T201
+
+
+def _status(admin: Recorder, written: dict[str, Any], type_: str) -> str:
+    conditions = (admin.client.get(path_of(written)).get("status") or {}).get("conditions") or ()
+    return next((it["status"] for it in conditions if it["type"] == type_), "")

@@ -29,7 +29,7 @@ class Timing:
     first: float = 0.5
     most: float = 30.0
     status: float = 5.0
-    page: int = 500
+    page: int = 100
 
 
 class Backoff:

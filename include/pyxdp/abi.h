@@ -220,7 +220,7 @@ enum pyxdp_reason {
 	PYXDP_DROP_INTERNAL = 17,      /* a map did not hold what another map said it would: damaged image */
 	PYXDP_LOG_SUPPRESSED = 18,     /* a Log event that the rate limit or a full ring left out */
 	PYXDP_DROP_INVALID = 19,       /* connection tracking finds it invalid */
-	PYXDP_DROP_EARLY = 20, /* a Deny of the pre-DNAT or normal class, certain enough to be carried out at XDP */
+	PYXDP_DROP_EARLY = 20,    /* a Deny of the pre-DNAT or normal class, certain enough to be carried out at XDP */
 	PYXDP_STILL_TRACKED = 21, /* in conntrack, although untracked policy allows it */
 };
 

@@ -46,7 +46,7 @@ _CLASS_OF_HOOK: Final = {
 _LOCAL_ONLY: Final = "mangle POSTROUTING"
 
 #: Counted beside the reason of the verdict.
-_ASIDE: Final = frozenset({"UNTRACKED", "LOG_SUPPRESSED"})
+_ASIDE: Final = frozenset({"UNTRACKED", "STILL_TRACKED", "LOG_SUPPRESSED"})
 _INVALID: Final = "DROP_INVALID"
 _UNDECIDED: Final = {True: "PASS_NO_MATCH", False: "PASS_NOT_GOVERNED"}
 

@@ -137,7 +137,9 @@ def test_status_says_why_xdp_is_not_native(machine: Machine) -> None:
     done = machine.run("apply", manifest, *AT_HOST)
     assert done.returncode == 0
     assert "br0: HostEndpoint/hep, XDP generic (driver bridge: no native XDP" in done.stdout
-    assert re.search(r"^br0 +hep +generic +\d+ +\d+ +driver bridge: no native XDP", machine.run("status").stdout, re.MULTILINE)
+    assert re.search(
+        r"^br0 +hep +generic +\d+ +\d+ +driver bridge: no native XDP", machine.run("status").stdout, re.MULTILINE
+    )
 
 
 def test_delete_leaves_nothing_behind(machine: Machine, manifest: str) -> None:

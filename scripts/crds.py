@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Write ``deploy/crds.yaml``: Calico's kinds as CRDs, with as much of their rules as a structural schema can say.
 
-Usage: ``.venv/bin/python scripts/crds.py [FILE]``
+Usage: ``.venv/bin/python scripts/crds.py``
+
+And ``deploy/crd-status.yaml``, for clusters that have Calico's kinds already, but no status of host endpoints.
 
 The rules are those of the resource reference (sections 1.1 to 1.11 of the specification) and of :mod:`pyxdp.manifest`,
 which has the last word: what a schema can not say (selectors, families of prefixes, ports and protocols), the agent
@@ -11,7 +13,6 @@ is refused here is refused there, too; a test holds that.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +21,6 @@ import yaml
 Schema: TypeAlias = "dict[str, Any]"
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "deploy/crds.yaml"
 HEAD = "# Written by scripts/crds.py.\n"
 
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -317,7 +317,7 @@ def crd(  # noqa: PLR0913 -- what a definition has
 
 
 def definitions() -> list[Schema]:
-    """Return all definitions."""
+    """Return the definitions of Calico's kinds."""
     tier = (column("Tier", ".spec.tier"), column("Order", ".spec.order"))
     return [
         crd(
@@ -358,8 +358,12 @@ def definitions() -> list[Schema]:
         crd("NetworkSet", "networksets", NETS, short=("netsets",), namespaced=True),
         crd("Profile", "profiles", PROFILE),
         crd("FelixConfiguration", "felixconfigurations", FELIX, short=("felixconfig",)),
-        crd("HostEndpointStatus", "hostendpointstatuses", {}, status=True, api=("pyxdp.io", "v1")),
     ]
+
+
+def status_definition() -> Schema:
+    """Return the definition of what takes the status of host endpoints whose own kind has none."""
+    return crd("HostEndpointStatus", "hostendpointstatuses", {}, status=True, api=("pyxdp.io", "v1"))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -369,12 +373,20 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def render() -> str:
-    """Return the file."""
+def files() -> dict[str, str]:
+    """Return the content of each file, by its path in the checkout."""
+    return {
+        "deploy/crds.yaml": _render(definitions()),
+        "deploy/crd-status.yaml": _render([status_definition()]),
+    }
+
+
+def _render(documents: list[Schema]) -> str:
     return HEAD + yaml.dump_all(
-        definitions(), Dumper=_Dumper, explicit_start=True, sort_keys=False, width=120, default_flow_style=False
+        documents, Dumper=_Dumper, explicit_start=True, sort_keys=False, width=120, default_flow_style=False
     )
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1] if len(sys.argv) > 1 else TARGET).write_text(render(), encoding="utf-8")
+    for path, text in files().items():
+        (ROOT / path).write_text(text, encoding="utf-8")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def documents(name: str) -> list[dict[str, Any]]:
-    """Return the objects of a file in deploy/."""
-    return list(yaml.safe_load_all((ROOT / "deploy" / name).read_text()))
+def documents(*names: str) -> list[dict[str, Any]]:
+    """Return the objects of files in deploy/."""
+    return [one for name in names for one in yaml.safe_load_all((ROOT / "deploy" / name).read_text())]
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +39,9 @@ def cluster(kernel: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster) -> str:
-    """Install deploy/crds.yaml and deploy/rbac.yaml; return a token of the agent's service account."""
+    """Install the CRDs and roles of deploy/; return a token of the agent's service account."""
     with cluster.admin() as admin:
-        for document in documents("crds.yaml") + documents("rbac.yaml"):
+        for document in documents("crds.yaml", "crd-status.yaml", "rbac.yaml"):
             admin.create(document)
         for path in map(_list_path, documents("crds.yaml")):
             wait_until(lambda path=path: admin.ask("GET", path).is_good, what="the CRDs are served")

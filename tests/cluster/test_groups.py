@@ -41,8 +41,7 @@ def test_nothing_then_what_calico_stores_then_what_it_serves(bare: Cluster) -> N
         assert names_of(follower.resources, "namespaces") >= {"default", "kube-system"}
 
         for definition in documents("crds.yaml"):
-            if definition["spec"]["group"] == "projectcalico.org":
-                admin.create(_stored(definition))
+            admin.create(_stored(definition))
         policy = calico("GlobalNetworkPolicy", "default.web", {"selector": "all()"}, version=STORED)
         tier = calico("Tier", "t", {"order": 1}, version=STORED)
         for one in (policy, tier):
@@ -87,10 +86,9 @@ def test_a_crd_that_is_removed(bare: Cluster) -> None:
 def test_status_beside_a_host_endpoint_that_has_none(bare: Cluster) -> None:
     with bare.admin() as admin, following(bare, ADMIN) as follower:
         for definition in documents("crds.yaml"):
-            if definition["spec"]["group"] != "projectcalico.org":
-                admin.create(definition)
-            elif definition["spec"]["names"]["kind"] == "HostEndpoint":
-                admin.create(_stored(definition))
+            admin.create(_stored(definition))
+        for definition in documents("crd-status.yaml"):
+            admin.create(definition)
         endpoint = calico("HostEndpoint", "hep-1", {"node": NODE, "interfaceName": "eth0"}, version=STORED)
         _create_when_served(admin, endpoint)
         follower.until_names("hostEndpoints", {"hep-1"})

@@ -100,8 +100,11 @@ class Enforcement:
         self.stale |= netlink.interfaces() != self._interfaces
 
     def look(self) -> frozenset[Drift]:
-        """Find out what others have changed."""
-        return self._enforcer.look()
+        """Find out what others have changed, and give back the memory that this takes."""
+        try:
+            return self._enforcer.look()
+        finally:
+            self._enforcer.rest()
 
     def settle(self) -> None:
         """Remember what there is now, for :meth:`look`."""

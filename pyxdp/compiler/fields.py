@@ -59,7 +59,7 @@ class Fields:
         self.classes = Classes(addresses, service_classes(NO_LISTS), sport_classes(NO_LISTS))
         self.tables: dict[str, memoryview] = {}
         self._look_up_all()
-        self.tables["pages"] = as_table(all_pages(self._pages, self.classes.service.pieces, self.classes.sport.pieces))
+        self._join_pages()
 
     @property
     def stale(self) -> bool:
@@ -82,8 +82,7 @@ class Fields:
             self._cut_addresses(self._terms.sets(sets))
         self._cut_numbers(np.unique(asked[:, SERVICE]), np.unique(asked[:, SPORT]))
         if self.classes is not before:
-            pages = all_pages(self._pages, self.classes.service.pieces, self.classes.sport.pieces)
-            self.tables["pages"] = as_table(pages)
+            self._join_pages()
 
     def rows(self, one: RuleList) -> dict[Field, FieldRows]:
         """Return what a list has in the tables for the fields that it restricts."""
@@ -132,6 +131,11 @@ class Fields:
         if changed.ipv4:
             self._pages = changed_pages(self._pages, changed.classes.ipv4, changed.ipv4)
         self._store(ipv6=bool(changed.ipv6))
+
+    def _join_pages(self) -> None:
+        pages = all_pages(self._pages, self.classes.service.pieces, self.classes.sport.pieces)
+        self._pages = self._pages.within(pages)
+        self.tables["pages"] = as_table(pages)
 
     def _store(self, *, ipv6: bool) -> None:
         self.tables["pieces"] = as_table(self._pages.units)

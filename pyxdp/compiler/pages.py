@@ -53,6 +53,11 @@ class AddressPages(NamedTuple):
         """How many pages there are, without the first ones."""
         return sum(map(len, self.pages))
 
+    def within(self, table: Entries) -> AddressPages:
+        """Return the same as a part of the whole table: tens of megabytes that need not be held twice."""
+        first = int(Page.FIRST_FREE)
+        return self._replace(pages=(table[first : first + self.size],))
+
 
 def address_pages(pieces: Pieces) -> AddressPages:
     """Build the tables of IPv4 addresses: two bytes, then one, then one."""

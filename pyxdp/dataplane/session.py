@@ -156,7 +156,11 @@ class Session:
         if self._known is None:
             return frozenset()
         found = self._lookout.look(self._known.state, self._halves)
-        return found if self.intact() else found or frozenset({Drift.MAP})
+        return found if found or self.intact() else frozenset({Drift.MAP})
+
+    def rest(self) -> None:
+        """Give back memory that only makes the next change a little faster: the maps that are mapped into it."""
+        self._halves.close()
 
     def distrust(self) -> None:
         """Let the next :meth:`apply` read everything back, as the first one did."""

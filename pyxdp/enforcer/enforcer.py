@@ -116,6 +116,10 @@ class Enforcer:
         """
         return self._session.look()
 
+    def rest(self) -> None:
+        """Give back memory that only makes the next change a little faster."""
+        self._session.rest()
+
     def distrust(self) -> None:
         """Let the next :meth:`apply` read everything back, and repair what is not as it should be."""
         self._session.distrust()

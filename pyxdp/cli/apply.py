@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 import pyxdp
+from pyxdp.cli.attachments import attachment_json, tell_attachments
 from pyxdp.cli.changes import Changes, changes_between
 from pyxdp.cli.commands import CHANGES, MANIFESTS, STATE, node_option
 from pyxdp.cli.commands import command as make_command
@@ -21,11 +22,8 @@ from pyxdp.cli.output import plural
 from pyxdp.lint import lint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pyxdp.cli.commands import Settings
-    from pyxdp.cli.output import Output
-    from pyxdp.dataplane import Attachment, Report
+    from pyxdp.dataplane import Report
     from pyxdp.manifest import Manifest
     from pyxdp.planner import State, Target
     from pyxdp.resolver import EffectivePolicy
@@ -153,25 +151,3 @@ class _Applying:
             output.line(f"applied in {seconds:.2f} s")
         if pending:
             output.warning(f"taken back in {pending.remaining:.0f} s unless you confirm: pyxdp confirm")
-
-
-def tell_attachments(output: Output, attachments: Iterable[Attachment]) -> None:
-    """Tell how XDP runs on each interface."""
-    for it in attachments:
-        output.line(f"{it.interface}: HostEndpoint/{it.host_endpoint}, XDP {it.mode}{_why(it)}")
-
-
-def attachment_json(attachment: Attachment) -> dict[str, Any]:
-    """Return the member of ``attachments`` in ``docs/cli.md``."""
-    return {
-        "interface": attachment.interface,
-        "endpoint": attachment.host_endpoint,
-        "mode": attachment.mode,
-        "reason": attachment.reason,
-        "link_id": attachment.link_id,
-        "program_id": attachment.program_id,
-    }
-
-
-def _why(attachment: Attachment) -> str:
-    return f" ({attachment.reason})" if attachment.reason else ""

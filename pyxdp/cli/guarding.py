@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.errors import PyxdpError, WouldCutError
-from pyxdp.guard import Findings, Guard, session_of_ssh
+from pyxdp.guard import Findings, Guard, session_of_caller
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,7 +38,7 @@ class Guarding:
         self._resources = resources
         self._policy = policy
         self._refuses = refuses
-        self._guard = Guard(session_of_ssh(os.environ.get("SSH_CONNECTION", "")))
+        self._guard = Guard(session_of_caller())
         self.cuts: list[str] = []
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pyxdp.cli.apply import attachment_json, tell_attachments
+from pyxdp.cli.attachments import attachment_json, tell_attachments
 from pyxdp.cli.commands import CHANGES, STATE
 from pyxdp.cli.commands import command as make_command
 from pyxdp.resolver import EndpointState

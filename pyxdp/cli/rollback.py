@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyxdp.cli.apply import attachment_json
+from pyxdp.cli.attachments import attachment_json
 from pyxdp.cli.commands import LOCK, STATE
 from pyxdp.cli.commands import command as make_command
 from pyxdp.snapshot import StateFolder, roll_back

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import pyxdp
-from pyxdp.cli.apply import attachment_json
-from pyxdp.cli.commands import KERNEL
+from pyxdp.cli.attachments import attachment_json
+from pyxdp.cli.commands import KERNEL, STATE
 from pyxdp.cli.commands import command as make_command
 from pyxdp.cli.frames import Frames
 from pyxdp.cli.interruption import Interrupted
 from pyxdp.cli.output import plural
 from pyxdp.cli.titles import action_of, title
 from pyxdp.dataplane import WRITTEN
+from pyxdp.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from pyxdp.cli.commands import Settings
     from pyxdp.cli.output import Output
@@ -47,15 +49,16 @@ _MODES: Final = {"native": "green", "generic": "yellow", "none": "red"}
         metavar="[SECONDS]",
         help=f"Tell it again every so many seconds ({_WATCH:g}), until Ctrl-C.",
     ),
+    *STATE,
     *KERNEL,
     name="status",
 )
 def command(settings: Settings, *, everything: bool, watch: float | None) -> None:
     """Show what is enforced now, what it has matched, and what is not as it should be."""
     if watch is None:
-        found = pyxdp.status(settings.dataplane())
-        settings.output.document(_as_json(found))
-        _tell(settings.output, found, everything=everything)
+        found, notices = pyxdp.status(settings.dataplane()), list(_waiting(settings.state))
+        settings.output.document(_as_json(found, notices))
+        _tell(settings.output, found, notices, everything=everything)
         return
     with suppress(Interrupted), Frames(settings.output, settings.interruption) as frames:
         while True:
@@ -65,9 +68,9 @@ def command(settings: Settings, *, everything: bool, watch: float | None) -> Non
 
 
 def _tell_again(settings: Settings, *, everything: bool) -> None:
-    found = pyxdp.status(settings.dataplane())
-    settings.output.record(_as_json(found))
-    _tell(settings.output, found, everything=everything)
+    found, notices = pyxdp.status(settings.dataplane()), list(_waiting(settings.state))
+    settings.output.record(_as_json(found, notices))
+    _tell(settings.output, found, notices, everything=everything)
 
 
 def rules_to_tell(found: Status, *, everything: bool) -> list[RuleStatus]:
@@ -92,7 +95,7 @@ def rule_json(rule: RuleStatus) -> dict[str, Any]:
     }
 
 
-def _tell(output: Output, found: Status, *, everything: bool) -> None:
+def _tell(output: Output, found: Status, notices: Sequence[str], *, everything: bool) -> None:
     if not found.applied:
         output.line("no policy is in force")
     else:
@@ -110,7 +113,7 @@ def _tell(output: Output, found: Status, *, everything: bool) -> None:
         output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
         for operation in found.drift.operations:
             output.line(f"  {operation}")
-    for notice in _notices(found):
+    for notice in [*_notices(found), *notices]:
         output.line(f"notice: {notice}")
 
 
@@ -194,7 +197,19 @@ def _notices(found: Status) -> Iterator[str]:
         yield "no interface is governed"
 
 
-def _as_json(found: Status) -> dict[str, Any]:
+def _waiting(state: Path) -> Iterator[str]:
+    """Say that a change waits to be confirmed, if one does."""
+    if not state.is_dir():
+        return
+    from pyxdp.snapshot import StateFolder  # noqa: PLC0415 - brings in more than the rest of this
+
+    with suppress(OperatorError):  # who may not read it is told of everything else
+        pending = StateFolder(state).pending()
+        if pending is not None:
+            yield f"a change waits for pyxdp confirm, and is taken back in {max(pending.remaining, 0):.0f} s"
+
+
+def _as_json(found: Status, notices: Sequence[str]) -> dict[str, Any]:
     return {
         "applied": found.applied,
         "generation": found.generation,
@@ -217,5 +232,5 @@ def _as_json(found: Status) -> dict[str, Any]:
         "memory": {"total": sum(found.memory.values()), "maps": dict(found.memory)},
         "tables": {table: list(interfaces) for table, interfaces in found.tables.items()},
         "drift": found.drift.as_json(),
-        "notices": list(_notices(found)),
+        "notices": [*_notices(found), *notices],
     }

@@ -20,6 +20,6 @@ from __future__ import annotations
 
 from pyxdp.guard.findings import Cut, Findings
 from pyxdp.guard.guard import Guard
-from pyxdp.guard.sessions import Session, session_of_ssh
+from pyxdp.guard.sessions import Session, session_of_caller
 
-__all__ = ["Cut", "Findings", "Guard", "Session", "session_of_ssh"]
+__all__ = ["Cut", "Findings", "Guard", "Session", "session_of_caller"]

@@ -48,6 +48,20 @@ def listening() -> frozenset[int]:
     return frozenset(_address(local)[1] for local, _, state in _sockets() if state == _LISTENING)
 
 
+def session_of_caller() -> Session | None:
+    """Return the SSH session that this process was started from; ``None`` when there is none, or it can not be told.
+
+    ``sudo`` takes the variable away that tells, but not from the processes above it.
+    """
+    process = "self"
+    while process not in ("0", ""):
+        found = session_of_ssh(_environment(process).get(b"SSH_CONNECTION", b"").decode("ascii", "replace"))
+        if found is not None:
+            return found
+        process = _parent(process)
+    return None
+
+
 def session_of_ssh(variable: str) -> Session | None:
     """Return the session that ``SSH_CONNECTION`` tells of; ``None`` when it tells of none."""
     fields = variable.split()
@@ -58,6 +72,26 @@ def session_of_ssh(variable: str) -> Session | None:
         return Session(_plain(ip_address(local)), int(local_port), _plain(ip_address(remote)), int(remote_port))
     except ValueError:
         return None
+
+
+def _environment(process: str) -> dict[bytes, bytes]:
+    """Return the environment that a process was started with; empty if that may not be read."""
+    try:
+        entries = Path("/proc", process, "environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    return {name: value for name, _, value in (entry.partition(b"=") for entry in entries)}
+
+
+def _parent(process: str) -> str:
+    """Return the number of the process that started it; empty if it has ended."""
+    try:
+        # Its name, in parentheses, may hold anything; the parent is the second field behind it.
+        return (
+            Path("/proc", process, "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
+        )
+    except (OSError, IndexError):
+        return ""
 
 
 def _sockets() -> Iterator[tuple[str, str, str]]:

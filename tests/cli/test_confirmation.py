@@ -216,6 +216,8 @@ def test_while_a_change_waits(governed: Machine, folder: StateFolder, other: str
     assert governed.run("apply", other, *AT_HOST, *LONG).returncode == 0
     refused = governed.run("apply", third, *AT_HOST)
     assert refused.returncode == 3
+    (notice,) = governed.json("status")["notices"]
+    assert notice.startswith("a change waits for pyxdp confirm, and is taken back in 3")
     assert "error: a change waits to be confirmed, for" in refused.stderr
     assert in_force(governed) == ["other"]
     assert governed.run("apply", third, *AT_HOST, *LONG).returncode == 0

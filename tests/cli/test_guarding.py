@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -161,14 +162,17 @@ def test_a_session_that_only_a_failsafe_port_kept_alive(machine: Machine) -> Non
 
 
 def test_the_own_ssh_session(machine: Machine) -> None:
-    """It lives, but nobody could come in again."""
+    """It lives, but nobody could come in again. What sudo keeps from the command is known from who called it."""
     tracked(machine)
     machine.write("closed.yaml", endpoint(machine.end.name) + normal())
     with session(machine) as talk:
         remote, port = talk._ends[0].getsockname()[:2]
-        said = f"{remote} {port} {machine.end.ipv4} {PORT}"
-        done = machine.run("apply", "closed.yaml", *AT_HOST, env={"SSH_CONNECTION": said})
-        assert done.returncode == 0
+        said = {"SSH_CONNECTION": f"{remote} {port} {machine.end.ipv4} {PORT}"}
+        command = ["env", "-u", "SSH_CONNECTION", *machine.arguments("apply", "closed.yaml", *AT_HOST)]
+        done = machine.end.namespace.run(
+            *("sh", "-c", '"$@"; exit $?', "sh", *command), cwd=machine.folder, env={**os.environ, **said}, check=False
+        )
+        assert done.returncode == 0, done.stderr
         assert f"would deny another session like yours, {remote}:{port} at {machine.end.ipv4}:{PORT}" in done.stderr
         assert talk.goes_on()
 

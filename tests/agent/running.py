@@ -79,12 +79,14 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 @contextmanager
-def running(host: Host, folder: Path, source: Source | None = None, **settings: object) -> Iterator[Running]:
+def running(
+    host: Host, folder: Path, source: Source | None = None, *, node: str = NODE, **settings: object
+) -> Iterator[Running]:
     """Run an agent in the host's namespace; its source is the folder, unless there is another."""
     made = AgentSettings(**{**SETTINGS, **settings})  # type: ignore[arg-type]
     views: list[AgentView] = []
     agent = Agent(
-        [source or FolderSource(folder)], dataplane=host.dataplane(), node=NODE, settings=made, on_view=views.append
+        [source or FolderSource(folder)], dataplane=host.dataplane(), node=node, settings=made, on_view=views.append
     )
     found = Running(host, folder, agent, views)
 

@@ -12,9 +12,12 @@ import yaml
 from tests.cluster.server import Admin, Cluster, path_of
 from tests.lab.network import namespace
 from tests.lab.waiting import wait_until
+from tests.veth.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.lab.network import Interface
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -53,6 +56,15 @@ def token_of(admin: Admin, account: str) -> str:
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     path = f"/api/v1/namespaces/pyxdp/serviceaccounts/{account}/token"
     return str(admin.send("POST", path, request)["status"]["token"])
+
+
+@pytest.fixture
+def host(veth: tuple[Interface, Interface], bpffs: Path) -> Iterator[Host]:
+    """A host to govern; everything of pyxdp's is removed from it at the end."""
+    made = Host(veth[0], veth[1], bpffs)
+    yield made
+    with made.space.entered():
+        made.dataplane().delete()
 
 
 @pytest.fixture

@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyxdp.bpf import Link, Program, XdpAction
-from pyxdp.dataplane import Dataplane
-from pyxdp.sources.kubernetes import KubernetesSource, Timing, find_access
-from tests.agent.running import running
 from tests.cluster.objects import calico, core, gnp, gns
+from tests.cluster.running import following_api
 from tests.cluster.server import path_of
 from tests.lab.waiting import wait_until
-from tests.veth.host import NODE, Host, tcp_frame
+from tests.veth.host import NODE, tcp_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from pyxdp.sources import Deliver
-    from tests.agent.running import Running
     from tests.cluster.conftest import Recorder
     from tests.cluster.server import Cluster
-    from tests.lab.network import Interface, Namespace
+    from tests.veth.host import Host
 
 CHANGES = 100
-QUICK = Timing(answer=5.0, heartbeat=0.5, watch=60.0, relook=0.3, first=0.05, most=0.4, status=0.05)
-
-
-class _Elsewhere(KubernetesSource):
-    """A source whose thread is in the namespace of the API server, while its agent is in another."""
-
-    def __init__(self, space: Namespace, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._space = space
-
-    def start(self, deliver: Deliver) -> None:
-        with self._space.entered():
-            super().start(deliver)
-
-
-@pytest.fixture
-def host(veth: tuple[Interface, Interface], bpffs: Path) -> Iterator[Host]:
-    """A governed host of its own."""
-    made = Host(veth[0], veth[1], bpffs)
-    yield made
-    with veth[0].namespace.entered():
-        Dataplane(bpffs).delete()
-
-
-@contextmanager
-def following(host: Host, folder: Path, cluster: Cluster, token: str) -> Iterator[Running]:
-    """Run an agent that follows the API server and reports to it."""
-    source = _Elsewhere(cluster.space, find_access(cluster.kubeconfig(token)), node=NODE, timing=QUICK)
-    with running(host, folder, source, drift_every=2.0) as found:
-        yield found
 
 
 def closed(port: int) -> dict[str, Any]:
@@ -86,7 +50,7 @@ def test_policy_of_the_api_is_enforced_and_reported(
 ) -> None:
     hep, node = endpoint(host), core("Node", NODE)
     admin.create(node, gns("closed", f"{host.peer.ipv4}/32", set="closed"), closed(7001), hep)
-    with following(host, tmp_path, cluster, installed) as it:
+    with following_api(host, tmp_path, cluster, installed) as it:
         it.wait_for(lambda view: view.enforcing and view.generation)
         assert (is_dropped(host, 7001), is_dropped(host, 7002)) == (True, False)
         wait_until(lambda: _status(admin, hep, "Enforcing") == "True", what="it is reported")
@@ -101,7 +65,7 @@ def test_an_outage_changes_no_verdict(
     host: Host, tmp_path: Path, cluster: Cluster, installed: str, admin: Recorder
 ) -> None:
     admin.create(gns("closed", f"{host.peer.ipv4}/32", set="closed"), closed(7001), endpoint(host))
-    with following(host, tmp_path, cluster, installed) as it:
+    with following_api(host, tmp_path, cluster, installed) as it:
         it.wait_for(lambda view: view.enforcing and view.generation)
         try:
             cluster.stop_server()
@@ -131,7 +95,7 @@ def test_how_long_a_change_takes(  # noqa: PLR0913, PLR0917 -- fixtures
     peer = [f"{host.peer.ipv4}/32"]
     admin.create(gns("closed", *peer * (not by_members), set="closed"), closed(7001), endpoint(host), *many)
     took = []
-    with following(host, tmp_path, cluster, installed) as it:
+    with following_api(host, tmp_path, cluster, installed) as it:
         it.wait_for(lambda view: view.enforcing and view.generation)
         for number in range(CHANGES):
             enters = number % 2 == 0

@@ -112,7 +112,6 @@ class Agent:
             self._enforcement.in_force = self._store.resources()
             self._places = self._store.places()
             self._record.restored = True
-            self._notifier.ready()
             _LOG.info("begins with the last policy", extra={"fields": {"objects": len(self._places)}})
 
     def _turn(self) -> bool:
@@ -139,6 +138,8 @@ class Agent:
             self._look()
         self._rest()
         if burst or acts or looks:
+            if self._record.all_heard:
+                self._notifier.ready()
             self._tell()
         return True
 
@@ -208,7 +209,6 @@ class Agent:
             record.repairs.update(self._drifted)
             self._drifted = set()
         self._note_done(kind, time.monotonic() - since)
-        self._notifier.ready()
 
     def _note_done(self, kind: str, seconds: float) -> None:
         if self._record.all_synced:

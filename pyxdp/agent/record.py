@@ -24,12 +24,14 @@ _REMEMBERED: Final = 1000
 class SourceState:
     """What is known of a source."""
 
+    heard: bool = False
     connected: bool = False
     synced: bool = False
     trouble: str = ""
 
     def note(self, delivery: Delivery) -> None:
         """Take over what it says of itself."""
+        self.heard = True
         self.connected, self.trouble = delivery.connected, delivery.trouble
         self.synced |= delivery.complete
 
@@ -75,6 +77,11 @@ class Record:
     def all_synced(self) -> bool:
         """Every source has said everything once."""
         return all(source.synced for source in self.sources.values())
+
+    @property
+    def all_heard(self) -> bool:
+        """Every source has said something, if only that it can say nothing yet."""
+        return all(source.heard for source in self.sources.values())
 
     def note_change(self, kind: str, seconds: float) -> None:
         """Something was enforced, so many seconds after it happened."""

@@ -68,7 +68,7 @@ def command(settings: Settings, folders: tuple[str, ...], **options: Any) -> Non
     Of what is wrong the last good version stays in force. SIGTERM ends the agent and leaves policy in force; SIGHUP
     makes it read everything back.
     """
-    log_to_stderr(options["log_form"])
+    log_to_stderr("json" if settings.as_json else options["log_form"])
     node = options["node"] or pyxdp.steps.default_node()
     dataplane, pulse = settings.dataplane(), Pulse()
     views: list[AgentView | None] = [None]

@@ -14,7 +14,7 @@ class Timing:
         answer: that an answer may take.
         heartbeat: between two questions whether the server still answers; that is how an interruption is found that
             ends no connection.
-        watch: that a watch lasts before it is renewed; the server ends it, up to as much again later.
+        watch: that a watch lasts before it is renewed; the server ends it, up to half as much later.
         relook: between two looks for kinds that are not served.
         first: after the first failure; doubles with each one ...
         most: ... up to this.

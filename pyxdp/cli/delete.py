@@ -45,9 +45,9 @@ def command(settings: Settings, *, dry_run: bool) -> None:
 
 def _kept(settings: Settings, stack: ExitStack) -> StateFolder | None:
     """Lock what is kept of policy, if there is anything: the next boot is to find nothing, and so is a watchdog."""
-    if not settings.state.exists():
-        return None
     folder = StateFolder(settings.state)
+    if not folder.exists:
+        return None
     try:
         stack.enter_context(folder.locked(settings.lock_timeout, settings.tell_wait))
     except SnapshotError as error:

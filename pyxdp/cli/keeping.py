@@ -95,6 +95,7 @@ class Keeping:
             self._keeper.keep(report, generation)
             self.pending = self._keeper.pending
         except SnapshotError as error:
+            error.hint = "the change is in force, can not be confirmed, and will be taken back"
             self._give_up(error)
 
     def _give_up(self, error: SnapshotError) -> None:

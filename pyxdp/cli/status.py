@@ -199,8 +199,6 @@ def _notices(found: Status) -> Iterator[str]:
 
 def _waiting(state: Path) -> Iterator[str]:
     """Say that a change waits to be confirmed, if one does."""
-    if not state.is_dir():
-        return
     from pyxdp.snapshot import StateFolder  # noqa: PLC0415 - brings in more than the rest of this
 
     with suppress(OperatorError):  # who may not read it is told of everything else

@@ -49,6 +49,14 @@ class StateFolder:
         self.path = Path(path)
 
     @property
+    def exists(self) -> bool:
+        """Whether there is one that this process may know of."""
+        try:
+            return self.path.is_dir()
+        except OSError:
+            return False
+
+    @property
     def log(self) -> Path:
         """File that the watchdog tells what it did."""
         return self.path / _LOG

@@ -95,6 +95,16 @@ def test_what_can_not_be_kept_is_enforced_all_the_same(machine: Machine, manifes
     assert in_force(machine) == ["redis"]
 
 
+def test_what_can_not_be_kept_can_not_go_back(machine: Machine, manifest: str) -> None:
+    before = machine.traces()
+    done = machine.run("apply", manifest, *AT_HOST, *LONG, "--state", f"{manifest}/state")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "error: can not make redis.yaml/state: Not a directory\nhint: name another folder with --state\n"
+    )
+    assert machine.traces() == before
+
+
 def test_a_failed_apply_is_not_kept(governed: Machine, folder: StateFolder) -> None:
     before = folder.confirmed()
     broken = governed.write("broken.yaml", endpoint("nowhere0") + policy("other"))

@@ -61,6 +61,8 @@ class Machine:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the command; whoever starts it ends it."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        if "env" in pipes:  # perhaps made before the test began
+            pipes["env"] = {**pipes["env"], "PYXDP_STATE": os.environ["PYXDP_STATE"]}
         # Whatever started the tests may have SIGINT ignored, as shells do for what runs in the background.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:

@@ -18,7 +18,7 @@ from tests.veth.host import Host, service
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = int(os.environ.get("PYXDP_KILLS", "4"))
+KILLS = int(os.environ.get("PYXDP_KILLS", "2"))
 
 
 def test_a_denied_flow_never_passes(host: Host, folder: Path) -> None:

@@ -60,18 +60,39 @@ class Process:
         return self.popen.wait()
 
 
-@contextmanager
-def started(host: Host, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Process]:
-    """Start an agent and wait until it is ready; kill it if it still lives."""
-    log = folder.parent / "log"
+def launched(
+    host: Host,
+    folder: Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    package: Path | None = None,
+    log: Path | None = None,
+) -> Process:
+    """Start an agent; whoever called this ends it.
+
+    Args:
+        host: that it governs.
+        folder: of manifests.
+        arguments: more of them.
+        env: added to that of the test.
+        package: folder that holds the ``pyxdp`` to run; by default the one that tests run.
+        log: file for its lines; by default beside the folder.
+    """
+    log = log or folder.parent / "log"
     command = [sys.executable, "-m", "pyxdp", "agent", str(folder), "--node", NODE, "--bpffs", str(host.bpffs)]
     command += ["--log", "json", "--state", str(folder.parent / "state"), *arguments]
     with log.open("w") as errors:
-        popen = host.space.popen(*command, stderr=errors, env={**os.environ, **(env or {})})
-    process = Process(host, log, popen)
+        popen = host.space.popen(*command, stderr=errors, env={**os.environ, **(env or {})}, cwd=package)
+    return Process(host, log, popen)
+
+
+@contextmanager
+def started(host: Host, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Process]:
+    """Start an agent and wait until it is ready; kill it if it still lives."""
+    process = launched(host, folder, *arguments, env=env)
     try:
         wait_until(process.ready)
         yield process
     finally:
-        if popen.poll() is None:
+        if process.popen.poll() is None:
             process.end(signal.SIGKILL)

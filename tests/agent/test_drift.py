@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyxdp.bpf import Link, Map
+from tests.agent import harms
 from tests.agent.running import Running, running, write
-from tests.veth.host import Host, open_endpoint, service
+from tests.veth.host import open_endpoint, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.veth.host import Host
 
 
 @pytest.fixture
@@ -23,94 +25,23 @@ def at_work(host: Host, folder: Path) -> Iterator[Running]:
         yield it
 
 
-def detach_link(host: Host) -> None:
-    with Link.from_pin(host.bpffs / "pyxdp/v1/links" / host.end.name) as link:
-        link.detach()
-
-
-def remove_link_pin(host: Host) -> None:
-    (host.bpffs / "pyxdp/v1/links" / host.end.name).unlink()
-
-
-def remove_program_pin(host: Host) -> None:
-    (host.bpffs / "pyxdp/v1/programs" / host.end.name / "in_deny").unlink()
-
-
-def remove_programs_symlink(host: Host) -> None:
-    (host.bpffs / "pyxdp/v1/programs" / host.end.name).unlink()
-
-
-def remove_maps_symlink(host: Host) -> None:
-    (host.bpffs / "pyxdp/v1/maps").unlink()
-
-
-def remove_map_pin(host: Host) -> None:
-    (host.bpffs / "pyxdp/v1/maps/rulesets").unlink()
-
-
-def remove_every_map_pin(host: Host) -> None:
-    for pin in (host.bpffs / "pyxdp/v1/maps/").iterdir():
-        pin.unlink()
-
-
-def remove_the_mark(host: Host) -> None:
-    """And a map, so that nothing is as it was."""
-    (mark,) = (host.bpffs / "pyxdp/v1/objects/1").glob("build-*")
-    mark.rmdir()
-    remove_map_pin(host)
-
-
-def remove_everything(host: Host) -> None:
-    with host.space.entered():
-        host.dataplane().delete()
-
-
-def flush_raw(host: Host) -> None:
-    host.space.run("iptables", "-t", "raw", "-F")
-
-
-def delete_a_rule(host: Host) -> None:
-    rules = host.space.run("ip6tables", "-t", "mangle", "-S").stdout.splitlines()
-    mine = next(it for it in rules if it.startswith("-A PYXDP-") and host.end.name in it)
-    host.space.run("sh", "-c", f"ip6tables -t mangle -D {mine[3:]}")
-
-
-def flush_ruleset(host: Host) -> None:
-    for tool in ("iptables", "ip6tables"):
-        for table in ("raw", "mangle", "filter"):
-            host.space.run(tool, "-t", table, "-F")
-            host.space.run(tool, "-t", table, "-X")
-
-
-def change_a_map(host: Host) -> None:
-    """All rules of the slot in force become something else."""
-    with Map.from_pin(host.bpffs / "pyxdp/v1/maps/rules") as rules:
-        data = rules.read()
-        rules.write(0, bytes(len(data)))
-
-
-def empty_questions(host: Host) -> None:
-    with Map.from_pin(host.bpffs / "pyxdp/v1/maps/questions") as questions:
-        questions.delete(0)
-
-
 @pytest.mark.parametrize(
     ("harm", "kinds"),
     [
-        (detach_link, {"link"}),
-        (remove_link_pin, {"pin"}),
-        (remove_program_pin, {"pin"}),
-        (remove_programs_symlink, {"pin"}),
-        (remove_maps_symlink, {"pin"}),
-        (remove_map_pin, {"pin"}),
-        (remove_every_map_pin, {"pin"}),
-        (remove_the_mark, {"pin"}),
-        (remove_everything, {"pin", "rules"}),
-        (flush_raw, {"rules"}),
-        (delete_a_rule, {"rules"}),
-        (flush_ruleset, {"rules"}),
-        (change_a_map, {"map"}),
-        (empty_questions, {"map"}),
+        (harms.detach_link, {"link"}),
+        (harms.remove_link_pin, {"pin"}),
+        (harms.remove_program_pin, {"pin"}),
+        (harms.remove_programs_symlink, {"pin"}),
+        (harms.remove_maps_symlink, {"pin"}),
+        (harms.remove_map_pin, {"pin"}),
+        (harms.remove_every_map_pin, {"pin"}),
+        (harms.remove_the_mark, {"pin"}),
+        (harms.remove_everything, {"pin", "rules"}),
+        (harms.flush_raw, {"rules"}),
+        (harms.delete_a_rule, {"rules"}),
+        (harms.flush_ruleset, {"rules"}),
+        (harms.change_a_map, {"map"}),
+        (harms.empty_questions, {"map"}),
     ],
 )
 def test_what_a_stranger_does_is_repaired(at_work: Running, harm: Callable[[Host], None], kinds: set[str]) -> None:

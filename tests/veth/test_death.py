@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyxdp import abi, planner
-from pyxdp.bpf import Link, Map, Program, XdpAction
+from pyxdp import planner
+from pyxdp.bpf import Link, Program, XdpAction
 from pyxdp.dataplane import Dataplane, Step
 from pyxdp.errors import PinError
 from pyxdp.xtables import Iptables
 from tests.lab.network import connect
+from tests.veth.attached import at_one_time
 from tests.veth.host import NODE, Host, endpoint, network_set, normal, opened, service, tcp_frame, untracked
 from tests.veth.test_apply import NOTHING, traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pyxdp.resolver import EffectivePolicy
     from tests.lab.network import Interface, Namespace
@@ -88,25 +88,8 @@ class Machine:
             return frozenset()
         frames = {port: tcp_frame(peer.ipv4, end.ipv4, port) for port in PORTS}
         with Link.from_pin(pin) as link, Program.from_id(link.info.program_id) as program:
-            runs = self._at_one_time(program, frames)
+            runs = at_one_time(self.host.bpffs, program, frames)
         return frozenset(port for port, verdict in runs.items() if verdict == XdpAction.DROP)
-
-    def _at_one_time(self, program: Program, frames: dict[int, bytes]) -> dict[int, int]:
-        """What the program answers to all of the frames, with no switch between the first and the last of them."""
-        while True:
-            before = self._generations()
-            runs = {port: program.test_run(frame).retval for port, frame in frames.items()}
-            if self._generations() == before:
-                return runs
-
-    def _generations(self) -> dict[Path, int]:
-        """The number of the policy in force in each object; it only ever grows."""
-        found = {}
-        for maps in (self.host.bpffs / "pyxdp/v1/objects").glob("*/maps"):
-            with suppress(PinError), Map.from_pin(maps / "control") as control, Map.from_pin(maps / "slots") as slots:
-                active = abi.decode(abi.Control, control.read(0, 1)).active
-                found[maps] = abi.decode(abi.Slot, slots.read(active, 1)).generation
-        return found
 
     def _denied_by_rules(self) -> set[Verdict]:
         """By the programs that the rules name, unless the rules have changed meanwhile."""
@@ -127,7 +110,7 @@ class Machine:
         for name, further in (("in_deny", 0), ("local_in_deny", NORMAL)):
             frames = {port: tcp_frame(peer.ipv4, end.ipv4, port + further) for port in PORTS}
             with Program.from_pin(f"{folder}/{name}") as program:
-                yield frozenset(port for port, taken in self._at_one_time(program, frames).items() if taken)
+                yield frozenset(port for port, taken in at_one_time(self.host.bpffs, program, frames).items() if taken)
 
 
 @pytest.fixture

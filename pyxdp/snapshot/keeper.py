@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxdp import netlink
 from pyxdp.dataplane import Dataplane
 from pyxdp.errors import ConfirmationError, PyxdpError
-from pyxdp.snapshot.pending import Pending
+from pyxdp.snapshot.pending import Pending, identity
 from pyxdp.snapshot.snapshot import Snapshot
 from pyxdp.snapshot.watchdog import Watchdog
 
@@ -147,7 +147,7 @@ class Keeper:
         if self._armed is None:
             self._folder.write(snapshot)
         elif not report.plan:
-            self._folder.disarm(self._replaced)
+            self._disarm()
             self._armed, self.pending = None, self._replaced
         else:
             # Its time begins when it is in force.
@@ -158,8 +158,17 @@ class Keeper:
     def _begin(self, *, from_nothing: bool) -> Pending:
         change = self._change
         return Pending.begin(
-            change.confirm_within, from_nothing=from_nothing, bpffs=change.bpffs.absolute(), iptables=change.iptables
+            change.confirm_within,
+            from_nothing=from_nothing,
+            bpffs=change.bpffs.absolute(),
+            iptables=change.iptables,
+            watchdog=identity(self._watchdog.pid) if self._watchdog else "",
         )
+
+    def _disarm(self) -> None:
+        """Let what waited before go on waiting, for the watchdog of this change: its own may have ended already."""
+        replaced, armed = self._replaced, self._armed
+        self._folder.disarm(replace(replaced, watchdog=armed.watchdog) if replaced and armed else replaced)
 
     def _check_known(self, digest: str) -> None:
         known = self._folder.confirmed()
@@ -171,7 +180,7 @@ class Keeper:
     def _end(self) -> None:
         """Nothing came of a change that is still armed; unless what failed came behind the switch."""
         if self._armed is not None and not self._is_in_force():
-            self._folder.disarm(self._replaced)
+            self._disarm()
 
     def _is_in_force(self) -> bool:
         try:

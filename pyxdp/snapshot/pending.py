@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Final
 
 _NS: Final = 1_000_000_000
+#: Fields of /proc/PID/stat behind the name.
+_STARTED: Final = 19
+_ENDED: Final = ("Z", "X")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -23,6 +26,7 @@ class Pending:
         from_nothing: nothing was in force before, and so it is again when the change goes back.
         bpffs: of the dataplane that was changed.
         iptables: variant that it was told; empty: that of the machine.
+        watchdog: the process that takes it back, by :func:`identity`; empty when that is not known.
     """
 
     seconds: float
@@ -31,9 +35,10 @@ class Pending:
     from_nothing: bool
     bpffs: str
     iptables: str = ""
+    watchdog: str = ""
 
     @classmethod
-    def begin(cls, seconds: float, *, from_nothing: bool, bpffs: Path, iptables: str) -> Pending:
+    def begin(cls, seconds: float, *, from_nothing: bool, bpffs: Path, iptables: str, watchdog: str = "") -> Pending:
         """Return one whose time begins now."""
         return cls(
             seconds=seconds,
@@ -42,6 +47,7 @@ class Pending:
             from_nothing=from_nothing,
             bpffs=str(bpffs),
             iptables=iptables,
+            watchdog=watchdog,
         )
 
     @property
@@ -69,3 +75,13 @@ class Pending:
 def boot_id() -> str:
     """Return what is another one after each boot."""
     return _BOOT_ID.read_text().strip()
+
+
+def identity(pid: int | str) -> str:
+    """Return what tells a process that lives from all others of this boot, in whatever PID namespace; else nothing."""
+    try:
+        # Behind its name, which may hold anything: the state first, and as the 20th field when it was started.
+        stat = Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if stat[0] in _ENDED else f"{pid} {stat[_STARTED]}"

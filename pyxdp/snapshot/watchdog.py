@@ -3,7 +3,7 @@
 It has to outlive whoever made the change: the process, the shell, the SSH session that the change may have cut. So it
 is a session of its own, without a terminal, ignores what a session that ends sends, and has loaded all that it needs
 before the change is made. It looks at the folder and at nothing else: a change that is confirmed is gone from there,
-and one that was replaced has another deadline. Several of them do no harm.
+and one that was replaced has another deadline, and another watchdog, which it leaves it to. Several of them do no harm.
 
 What the caller and it say to each other, by pipes::
 
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp.errors import ConfirmationError, PyxdpError, SnapshotError
 from pyxdp.snapshot.enforcing import roll_back
+from pyxdp.snapshot.pending import identity
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -111,7 +112,7 @@ def watch(folder: StateFolder) -> None:
     """Wait until no change waits any more, or take it back when its time is over."""
     begged = False
     pending = _pending(folder, None)
-    while pending is not None:
+    while pending is not None and not _is_of_another(pending):
         begged = begged or _is_to_end(min(max(pending.remaining, 0), _TICK))
         if (begged or pending.remaining <= 0) and not _take_back(folder, at_once=begged):
             time.sleep(_TICK)
@@ -144,6 +145,12 @@ def _pending(folder: StateFolder, last: Pending | None) -> Pending | None:
     except SnapshotError as error:
         _LOG.error("%s", error)
         return last
+
+
+def _is_of_another(pending: Pending) -> bool:
+    """Whether a change is that of another watchdog, which lives: whoever makes many changes does not keep as many."""
+    pid = pending.watchdog.partition(" ")[0]
+    return pending.watchdog not in ("", identity(os.getpid())) and identity(pid) == pending.watchdog
 
 
 def _is_to_end(seconds: float) -> bool:

@@ -230,8 +230,11 @@ def test_while_a_change_waits(governed: Machine, folder: StateFolder, other: str
     assert notice.startswith("a change waits for pyxdp confirm, and is taken back in 3")
     assert "error: a change waits to be confirmed, for" in refused.stderr
     assert in_force(governed) == ["other"]
+    (first,) = watchdogs(folder.path)
     assert governed.run("apply", third, *AT_HOST, *LONG).returncode == 0
     assert in_force(governed) == ["third"]
+    wait_until(lambda: len(watchdogs(folder.path)) == 1)
+    assert watchdogs(folder.path) != [first], "the change that takes another's place has its own"
     assert governed.run("rollback").returncode == 0
     assert in_force(governed) == ["redis"]
 
@@ -240,6 +243,7 @@ def test_a_replacement_that_fails(governed: Machine, folder: StateFolder, other:
     """What waited before goes on waiting, and can be confirmed."""
     assert governed.run("apply", other, *AT_HOST, *LONG).returncode == 0
     waiting = folder.pending()
+    assert waiting
     broken = governed.write("broken.yaml", endpoint("nowhere0") + policy("other"))
     assert governed.run("apply", broken, *AT_HOST, *LONG).returncode == 3
     assert folder.pending() == waiting

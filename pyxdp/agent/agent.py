@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink
+from pyxdp.agent.difference import same_rules
 from pyxdp.agent.enforcement import Enforcement
 from pyxdp.agent.inbox import Event, Inbox
 from pyxdp.agent.keeping import Keeping
@@ -69,10 +70,13 @@ class Agent:
         self._keeping = Keeping(self._settings, node, dataplane)
         self._enforcement = Enforcement(self._settings, node, dataplane, self._keeping)
         self._places: dict[Key, Text] = {}
+        self._places_before: dict[Key, Text] = {}
+        self._wish = Resources()
         self._drifted: set[str] = set()
         self._told: frozenset[StoredProblem] = frozenset()
         self._retry_after, self._retry_at = 0.0, float("inf")
         self._look_at = 0.0
+        self._reconsider_at = 0.0
 
     def stop(self) -> None:
         """Let :meth:`run` return; for any thread, and for signal handlers."""
@@ -106,8 +110,11 @@ class Agent:
 
     def _remember(self) -> None:
         """Begin with what was in force last, until the sources have said everything."""
+        self._keeping.take_back_overdue()
         snapshot = self._keeping.restore()
         if snapshot is not None:
+            if self._keeping.trouble:  # it may not be in force
+                self._retry_at = time.monotonic()
             self._store = Store.of(snapshot.texts)
             self._enforcement.in_force = self._store.resources()
             self._places = self._store.places()
@@ -182,15 +189,18 @@ class Agent:
 
     def _enforce(self, since: float) -> None:
         """Enforce what is wanted, as far as it can be had."""
+        self._hear_of_confirmation()
         enforcement, record = self._enforcement, self._record
         done: list[str] = []
 
         def attempt(resources: Resources) -> None:
             done.append(enforcement.put(resources, self._texts))
 
-        before = enforcement.in_force
+        before, undecided = enforcement.in_force, enforcement.unconfirmed
+        self._wish = self._wanted
+        self._reconsider_at = time.monotonic() + self._settings.reconsider_every
         try:
-            had = self._refusals.enforce(self._wanted, before or Resources(), attempt)
+            had = self._refusals.enforce(self._wish, before or Resources(), attempt)
             if not had and before is not None:
                 attempt(before)  # interfaces may be others, all the same
         except PyxdpError as error:
@@ -208,21 +218,27 @@ class Agent:
             kind = "repair"
             record.repairs.update(self._drifted)
             self._drifted = set()
-        self._note_done(kind, time.monotonic() - since)
+        if undecided is None:
+            self._places_before = self._places
+        now = enforcement.in_force
+        rules = before is None or now is None or not same_rules(before, now)
+        self._note_done(kind, time.monotonic() - since, rules=rules)
 
-    def _note_done(self, kind: str, seconds: float) -> None:
+    def _note_done(self, kind: str, seconds: float, *, rules: bool) -> None:
         if self._record.all_synced:
             self._places = self._places_of_wanted()
         if kind == "nothing":
             self._record.applies[kind] += 1
             return
         self._record.note_change(kind, seconds)
-        self._keeping.note(self._texts, self._enforcement.generation)
+        self._keeping.note(self._texts, self._enforcement.generation, soon=rules)
         fields = {"kind": kind, "generation": self._enforcement.generation, "seconds": round(seconds, 4)}
         _LOG.info("enforced", extra={"fields": fields})
 
     def _texts(self) -> tuple[Text, ...]:
         """Return the texts of what is wanted, as far as it can be had."""
+        if not self._record.all_synced:
+            return texts_at(self._places)
         return texts_at(self._places_of_wanted()) if self._refusals.held else self._store.texts()
 
     def _places_of_wanted(self) -> dict[Key, Text]:
@@ -248,12 +264,15 @@ class Agent:
         self._look_at = time.monotonic() + self._settings.drift_every
         enforcement, record, since = self._enforcement, self._record, time.monotonic()
         try:
+            self._keeping.take_back_overdue()
             self._hear_of_confirmation()
             found = enforcement.look()
             if found and not self._is_undecided():
                 self._drifted |= {it.value for it in found}
                 _LOG.warning("changed by others", extra={"fields": {"what": sorted(self._drifted)}})
                 enforcement.distrust()
+                self._enforce(since)
+            elif self._refusals.may_pass and since >= self._reconsider_at:
                 self._enforce(since)
         except PyxdpError as error:
             enforcement.distrust()
@@ -276,19 +295,19 @@ class Agent:
         self._enforcement.unconfirmed = None
         if self._keeping.confirmed_digest != change.digest:
             error = ConfirmationError("was not confirmed in time, and taken back")
-            self._refusals.refuse(error, self._wanted, change.before)
-            self._enforcement.in_force = change.before
+            self._refusals.refuse(error, self._wish, change.before)
+            self._enforcement.in_force, self._places = change.before, self._places_before
+            self._keeping.forget()
 
     def _rest(self) -> None:
-        """Do what has time until nothing else happens."""
-        if not self._inbox.empty:
-            return
-        try:
-            self._enforcement.settle()
-        except PyxdpError as error:
-            _LOG.debug("the next look will tell: %s", error)
-        if not self._enforcement.stale:
+        """Keep what is in force, and do what has time until nothing else happens."""
+        if not self._enforcement.stale and self._enforcement.unconfirmed is None:
             self._keeping.write()
+        if self._inbox.empty:
+            try:
+                self._enforcement.settle()
+            except PyxdpError as error:
+                _LOG.debug("the next look will tell: %s", error)
         self._record.notes = (f"snapshot: {self._keeping.trouble}",) if self._keeping.trouble else ()
 
     def _tell(self) -> None:

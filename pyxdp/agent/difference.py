@@ -56,6 +56,12 @@ def members_changes(before: Resources, after: Resources) -> tuple[MembersChange,
     return tuple(found)
 
 
+def same_rules(before: Resources, after: Resources) -> bool:
+    """Tell whether nothing differs but which network sets there are, and their members: whom rules are about."""
+    names = (field.name for field in fields(Resources) if field.name not in _SETS)
+    return all(getattr(before, name) == getattr(after, name) for name in names)
+
+
 def changed_keys(before: Resources, after: Resources) -> frozenset[Key]:
     """Return what is new, gone, or says something else."""
     old, new = by_key(before), by_key(after)

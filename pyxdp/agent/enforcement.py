@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink
-from pyxdp.agent.difference import members_changes
+from pyxdp.agent.difference import members_changes, same_rules
 from pyxdp.agent.refusals import REFUSED
 from pyxdp.enforcer import Enforcer
-from pyxdp.errors import BpfError, WouldCutError
+from pyxdp.errors import BpfError, OperatorError, WouldCutError
 from pyxdp.guard import Guard
 from pyxdp.model import Resources
 
@@ -92,12 +92,15 @@ class Enforcement:
         return self._enforcer.generation
 
     def compare_interfaces(self) -> None:
-        """Find out whether interfaces are what they were when policy was applied last.
+        """Find out whether interfaces are what they were when policy was applied last; they are not if nobody can tell.
 
-        Raises:
-            OperatorError: they can not be read.
+        A dump that changes interrupt is an error, and they come in bursts: to apply reads again, and is tried again.
         """
-        self.stale |= netlink.interfaces() != self._interfaces
+        try:
+            self.stale |= netlink.interfaces() != self._interfaces
+        except OperatorError as error:
+            _LOG.warning("%s", error)
+            self.stale = True
 
     def look(self) -> frozenset[Drift]:
         """Find out what others have changed, and give back the memory that this takes."""
@@ -134,14 +137,14 @@ class Enforcement:
         if not self.stale and self.in_force is not None and self._enforcer.resources is not None:
             changes = members_changes(self.in_force, resources)
         stale, self.stale = self.stale, True
-        try:
-            if changes is not None and sum(map(len, changes)) <= _MEMBERS:
-                kind = self._change_members(changes)
-            else:
+        if changes is not None and sum(map(len, changes)) <= _MEMBERS:
+            kind = self._change_members(changes)  # some may be there already when others are refused
+        else:
+            try:
                 kind = "full" if self._apply(resources, texts).plan else "nothing"
-        except REFUSED:  # before anything was touched
-            self.stale = stale
-            raise
+            except REFUSED:  # before anything was touched
+                self.stale = stale
+                raise
         self.in_force, self.stale = resources, False
         return kind
 
@@ -160,8 +163,9 @@ class Enforcement:
 
     def _apply(self, resources: Resources, texts: Callable[[], Sequence[Text]]) -> Report:
         policy_changes = self.in_force is None or resources != self.in_force
+        rules_change = self.in_force is None or not same_rules(self.in_force, resources)
         with ExitStack() as stack:
-            keeper = stack.enter_context(self._keeping.confirming(texts)) if policy_changes else None
+            keeper = stack.enter_context(self._keeping.confirming(texts)) if rules_change else None
 
             def on_plan(state: State, target: Target) -> None:
                 if policy_changes:

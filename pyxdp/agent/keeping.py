@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink
 from pyxdp.errors import PyxdpError
-from pyxdp.snapshot import Change, Keeper, Snapshot, StateFolder, restore
+from pyxdp.snapshot import Change, Keeper, Snapshot, StateFolder, restore, roll_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 
 #: Seconds between two snapshots: members of sets may change many times a second.
 _EVERY: Final = 3.0
+#: Seconds after its time in which a change is taken back by the process that is there for it, if it still lives.
+_OVERDUE: Final = 5.0
 #: Seconds to wait for another process that uses the folder. The agent has other things to do.
 _LOCK_TIMEOUT: Final = 2.0
 
@@ -36,6 +38,7 @@ class Keeping:
         self._dataplane = dataplane
         self._texts: Callable[[], Sequence[Text]] | None = None
         self._generation = 0
+        self._digest = ""
         self._written = float("-inf")
         self.trouble = ""
 
@@ -62,7 +65,7 @@ class Keeping:
         return kept.digest if kept else ""
 
     def restore(self) -> Snapshot | None:
-        """Return what was kept, and put it in force if nothing is."""
+        """Return what was kept, and put it in force if nothing is; :attr:`trouble` tells when that failed."""
         if self._folder is None:
             return None
         try:
@@ -70,19 +73,62 @@ class Keeping:
                 with self._folder.locked(_LOCK_TIMEOUT):
                     restored = restore(self._folder, self._dataplane)
                 return restored.snapshot if restored else None
+        except PyxdpError as error:
+            self._complain(error)
+        try:
             return self._folder.confirmed()
         except PyxdpError as error:
             self._complain(error)
             return None
 
-    def note(self, texts: Callable[[], Sequence[Text]], generation: int) -> None:
-        """Something else is in force: keep it with the next :meth:`write`."""
-        if self._folder is not None:
-            self._texts, self._generation = texts, generation
+    def take_back_overdue(self) -> None:
+        """Take back a change whose time is over, if nobody does: who was to may have ended with its container."""
+        if self._folder is None or not self._is_overdue(self._folder):
+            return
+        try:
+            with self._folder.locked(_LOCK_TIMEOUT):
+                if self._is_overdue(self._folder):
+                    roll_back(self._folder)
+                    _LOG.warning("a change that was not confirmed in time was taken back")
+        except PyxdpError as error:
+            self._complain(error)
+
+    def _is_overdue(self, folder: StateFolder) -> bool:
+        try:
+            pending = folder.pending()
+        except PyxdpError as error:
+            self._complain(error)
+            return False
+        return pending is not None and pending.remaining < -_OVERDUE
+
+    def note(self, texts: Callable[[], Sequence[Text]], generation: int, *, soon: bool) -> None:
+        """Something else is in force: keep it with the next :meth:`write`; with ``soon`` that does not wait."""
+        if self._folder is None:
+            return
+        if self._settings.confirm_within:  # what is wanted when it is written may wait to be confirmed
+            kept = tuple(texts())
+            self._texts = lambda: kept
+        else:
+            self._texts = texts
+        self._generation = generation
+        try:
+            self._digest = self._dataplane.digest()
+        except PyxdpError as error:
+            self._complain(error)
+        if soon:
+            self._written = float("-inf")
+
+    def forget(self) -> None:
+        """What was noted is not in force any more."""
+        self._texts = None
 
     def write(self) -> None:
         """Keep what is in force, if it is time."""
-        if self._folder is None or self._texts is None or time.monotonic() < self.due:
+        if time.monotonic() >= self.due:
+            self._write()
+
+    def _write(self) -> None:
+        if self._folder is None or self._texts is None:
             return
         texts, self._written = self._texts, time.monotonic()
         try:
@@ -94,7 +140,7 @@ class Keeping:
                         texts=tuple(texts()),
                         node=self._node,
                         interfaces=netlink.interfaces(),
-                        digest=self._dataplane.digest(),
+                        digest=self._digest,
                         generation=self._generation,
                         written_ns=time.time_ns(),
                     )
@@ -110,6 +156,7 @@ class Keeping:
         if self._folder is None or not self._settings.confirm_within:
             yield None
             return
+        self._write()  # only what is kept can be gone back to
         change = Change(
             texts=tuple(texts()),
             node=self._node,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.agent.difference import by_key, changed_keys, with_objects_of
+from pyxdp.agent.difference import by_key, changed_keys, same_rules, with_objects_of
 from pyxdp.errors import CapacityError, UnsupportedPolicyError, WouldCutError
 from pyxdp.sources import StoredProblem
 
@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 #: Errors that say something about the policy, and not about the machine.
 REFUSED: Final = (UnsupportedPolicyError, CapacityError, WouldCutError)
 
+_SETS: Final = frozenset({"GlobalNetworkSet", "NetworkSet"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A version of an object that was refused; ``None``: that there should be none."""
+    """A version of an object that was refused; ``None``: that there should be none. What it would cut may end."""
 
     version: Resource | None
     reason: str
     named: bool
     stands_in: bool
+    may_pass: bool
 
 
 class Refusals:
@@ -55,6 +58,11 @@ class Refusals:
     def held(self) -> frozenset[Key]:
         """The objects that stay as they are in force."""
         return frozenset(self._refused)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether something was refused for what it would have cut, which does not last."""
+        return any(it.may_pass for it in self._refused.values())
 
     def enforce(self, wanted: Resources, in_force: Resources, attempt: Callable[[Resources], None]) -> bool:
         """Enforce as much as can be had of what is wanted.
@@ -87,9 +95,13 @@ class Refusals:
         return False
 
     def refuse(self, error: PyxdpError, wanted: Resources, in_force: Resources) -> None:
-        """Note that what was in force a while was taken back: it is not tried again until something else is wanted."""
+        """Note that what was in force a while was taken back: it is not tried again until other rules are wanted.
+
+        Who enters or leaves a network set meanwhile is no reason to lock somebody out once more.
+        """
         self._taken_back = wanted
-        self._note(error, changed_keys(in_force, wanted), wanted, in_force, named=True)
+        rules = (key for key in changed_keys(in_force, wanted) if key.kind not in _SETS)
+        self._note(error, rules, wanted, in_force, named=True)
 
     def _without_named(
         self, wanted: Resources, in_force: Resources, attempt: Callable[[Resources], None], but: frozenset[Key]
@@ -117,11 +129,13 @@ class Refusals:
     ) -> None:
         there, before = by_key(wanted), by_key(in_force)
         for key in keys:
-            self._refused[key] = _Refused(there.get(key), str(error), named, stands_in=key in before)
+            self._refused[key] = _Refused(
+                there.get(key), str(error), named, stands_in=key in before, may_pass=isinstance(error, WouldCutError)
+            )
 
     def _forget_others(self, wanted: Resources) -> None:
         """Forget versions that nobody wants any more."""
-        if self._taken_back is not None and wanted != self._taken_back:
+        if self._taken_back is not None and not same_rules(wanted, self._taken_back):
             self._taken_back, self._refused = None, {}
         there = by_key(wanted)
         self._refused = {key: it for key, it in self._refused.items() if there.get(key) == it.version}

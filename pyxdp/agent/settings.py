@@ -17,6 +17,7 @@ class AgentSettings:
         quiet: events are waited for until none came for so long ...
         patience: ... but not longer than this after the first one.
         drift_every: between two looks for what others have changed.
+        reconsider_every: until what was refused since it would cut something is tried again: that may have ended.
         retry_first: after a failure that may pass by itself; doubles with each ...
         retry_most: ... up to this.
         state: folder of the snapshot; ``None`` keeps none.
@@ -29,6 +30,7 @@ class AgentSettings:
     quiet: float = 0.05
     patience: float = 0.5
     drift_every: float = 8.0
+    reconsider_every: float = 30.0
     retry_first: float = 0.5
     retry_most: float = 30.0
     state: Path | None = None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyxdp.snapshot import StateFolder
+from pyxdp.bpf import Object
+from pyxdp.snapshot import StateFolder, roll_back
 from pyxdp.sources import Store
 from tests.agent.running import running, write
-from tests.agent.test_following import PORTS, denied, start
+from tests.agent.test_following import BLOCKED, PORTS, denied, start
 from tests.lab.waiting import wait_until
-from tests.veth.host import Host, service, untracked
+from tests.veth.host import Host, network_set, service, untracked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -103,3 +109,72 @@ def test_a_change_that_nobody_confirms_goes_back_and_is_not_made_again(
             it.wait_for(lambda view, before=looked: view.status_ns > before)
         assert denied(host, PORTS) == {7003}
         assert not it.view.problems
+
+
+def test_members_of_sets_need_nobody_to_confirm(host: Host, folder: Path, tmp_path: Path) -> None:
+    """They change by themselves, as pods come and go; and what they are is what the next change goes back to."""
+    state = tmp_path / "state"
+    start(host, folder, untracked("sets", ingress=[BLOCKED], egress=[]))
+    write(folder, "set.yaml", network_set("blocked", ["192.0.2.1"]))
+    with running(host, folder, state=state):
+        wait_until(lambda: kept_policies(state) == ["deny-7001", "sets"])
+    with running(host, folder, state=state, confirm_within=3600.0) as it:
+        it.wait_for(lambda view: view.enforcing)
+        members = network_set("blocked", ["192.0.2.1", f"{host.peer.ipv4}/32"])
+        it.wait_for_change(lambda: it.write("set.yaml", members), "members")
+        it.wait_for_change(lambda: it.write("more.yaml", network_set("more", ["192.0.2.2"])), "full")
+        assert StateFolder(state).pending() is None
+        it.wait_for_change(lambda: it.write("a.yaml", service(7002, "Deny")), "full")
+        assert it.view.failures == {}
+        wait_until(lambda: StateFolder(state).unconfirmed())
+        assert kept_policies(state) == ["deny-7001", "sets"]
+        with host.space.entered(), StateFolder(state).locked():
+            roll_back(StateFolder(state))
+        it.wait_for(lambda view: any("was not confirmed" in problem.message for problem in view.problems))
+        assert denied(host) == set(PORTS), "the member that had entered before the change still has"
+        it.write("set.yaml", network_set("blocked", ["192.0.2.1"]))
+        wait_until(lambda: denied(host) == {7001})
+        assert kept_policies(state) == ["deny-7001", "sets"]
+
+
+def test_an_overdue_change_is_taken_back_by_the_agent(host: Host, folder: Path, tmp_path: Path) -> None:
+    """The process that was to do it ended with the container that it was in."""
+    state = tmp_path / "state"
+    start(host, folder)
+    with running(host, folder, state=state):
+        wait_until(lambda: kept_policies(state) == ["deny-7001"])
+    with running(host, folder, state=state, confirm_within=3600.0) as it:
+        it.wait_for(lambda view: view.enforcing)
+        it.wait_for_change(lambda: it.write("a.yaml", service(7002, "Deny")), "full")
+        wait_until(lambda: StateFolder(state).unconfirmed())
+    with StateFolder(state).locked():
+        pending = StateFolder(state).pending()
+        assert pending
+        os.kill(int(pending.watchdog.split()[0]), signal.SIGKILL)
+        (state / "pending").write_bytes(replace(pending, deadline_ns=1).encode())
+    folder.rename(tmp_path / "hidden")
+    with running(host, folder, state=state) as it:
+        it.wait_for(lambda view: view.degraded)
+        assert denied(host) == {7001}
+        assert StateFolder(state).pending() is None
+
+
+def test_what_could_not_be_restored_is_tried_again(
+    host: Host, folder: Path, tmp_path: Path, bpf_object: Callable[[str], Path]
+) -> None:
+    """Also while its source says nothing."""
+    state = tmp_path / "state"
+    start(host, folder)
+    with running(host, folder, state=state):
+        wait_until(lambda: kept_policies(state) == ["deny-7001"])
+    folder.rename(tmp_path / "hidden")
+    host.delete()
+    with ExitStack() as stack:
+        stranger = stack.enter_context(Object.open(bpf_object("basic"))).load()
+        with host.space.entered():
+            link = stranger.programs["drop"].attach_xdp(host.end.ifindex)
+        with link:
+            it = stack.enter_context(running(host, folder, state=state, retry_first=0.05, retry_most=0.2))
+            it.wait_for(lambda view: view.failures.get("AttachError"))
+        it.wait_for(lambda view: view.applies.get("full"))
+        assert denied(host) == {7001}

@@ -133,15 +133,19 @@ def test_what_is_not_named_keeps_all_but_not_for_ever(error: Exception) -> None:
 
 
 def test_what_was_taken_back_is_not_made_again_until_something_else_is_wanted() -> None:
-    machine = Machine(lambda _: None)
-    before = machine.in_force
-    assert machine.want(a=2, c=2) == {"a": 2, "b": 0, "c": 2}
-    machine.in_force = before
-    machine.refusals.refuse(ConfirmationError("taken back"), resources(a=2, c=2), before)
-    assert machine.want(a=2, c=2) == {"a": 1, "b": 1, "c": 0}
-    assert len(machine.refusals.problems) == 3
-    assert machine.want(a=2, c=3) == {"a": 2, "b": 0, "c": 3}
-    assert machine.refusals.problems == ()
+    before, change = loads(service(1)).resources, loads(service(2) + service(3)).resources
+    refusals, tried = Refusals(), list[Resources]()
+    refusals.refuse(ConfirmationError("taken back"), change, before)
+    refusals.enforce(change, before, tried.append)
+    assert tried.pop() == before
+    assert len(refusals.problems) == 3
+    members = loads(service(2) + service(3) + network_set("a", ["10.0.0.1"])).resources
+    refusals.enforce(members, before, tried.append)
+    assert changed_keys(before, tried.pop()) == {Key("GlobalNetworkSet", "", "a")}, "members are no reason to try again"
+    other = loads(service(2) + service(4)).resources
+    refusals.enforce(other, before, tried.append)
+    assert tried.pop() == other
+    assert refusals.problems == ()
 
 
 def test_other_errors_are_not_swallowed() -> None:

@@ -65,6 +65,24 @@ def test_a_change_that_would_cut_a_session_is_not_made(host: Host, folder: Path)
         assert it.view.problems == ()
 
 
+def test_what_a_session_stood_against_is_made_when_that_has_ended(host: Host, folder: Path) -> None:
+    write(folder, "a.yaml", open_endpoint(host.end.name))
+    with running(host, folder, reconsider_every=0.1) as it, ExitStack() as stack:
+        it.wait_for(lambda view: view.enforcing)
+        server = stack.enter_context(host.serving("tcp", 7002))
+        with host.peer.namespace.entered():
+            client = stack.enter_context(opened("tcp", host.peer.ipv4))
+        client.connect((host.end.ipv4, 7002))
+        connection = stack.enter_context(server.accept()[0])
+        it.write("b.yaml", service(7002, "Deny", ("TCP",)))
+        it.wait_for(lambda view: view.problems)
+        assert denied(host) == set()
+        connection.close()
+        client.close()
+        it.wait_for(lambda view: not view.problems)
+        assert denied(host) == {7002}
+
+
 def test_rules_of_the_legacy_variant(host: Host, folder: Path) -> None:
     host.variant = "legacy"
     start(host, folder, normal("local", ingress=[{"action": "Allow"}], egress=[{"action": "Allow"}]))

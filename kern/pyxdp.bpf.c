@@ -139,10 +139,6 @@ QUESTION(out_deny, UNTRACKED, EGRESS, DENY | COUNTS_ALL)
 QUESTION(in_untracked, UNTRACKED, INGRESS, ALLOW)
 QUESTION(out_untracked, UNTRACKED, EGRESS, ALLOW)
 
-/* mangle and filter, of what conntrack has seen: should it have? */
-QUESTION(in_tracked, UNTRACKED, INGRESS, ALLOW | COUNTS_TRACKED)
-QUESTION(out_tracked, UNTRACKED, EGRESS, ALLOW | COUNTS_TRACKED)
-
 /* mangle: drop? then: spare it the classes that follow? */
 QUESTION(prednat_deny, PREDNAT, INGRESS, DENY | COUNTS_TAKEN | COUNTS_LOGS)
 QUESTION(prednat_allow, PREDNAT, INGRESS, ALLOW | COUNTS_ALL | COUNTS_DECIDED)
@@ -171,10 +167,44 @@ int pyxdp_local_dnat_deny(struct __sk_buff *skb)
 }
 
 /* Whether mangle and filter let an endpoint be: every one that is governed has a forward ruleset, whatever its policy. */
+static __always_inline bool is_governed(__u32 slot)
+{
+	return ruleset_of(slot, place_of(pyxdp_endpoint_number, PYXDP_CLASS_FORWARD, PYXDP_INGRESS));
+}
+
 SEC("socket")
 int pyxdp_ungoverned(struct __sk_buff *skb)
 {
-	return !ruleset_of(active_slot(), place_of(pyxdp_endpoint_number, PYXDP_CLASS_FORWARD, PYXDP_INGRESS));
+	return !is_governed(active_slot());
+}
+
+/*
+ * The same where a packet that untracked policy has taken out of conntrack was let through just before: what untracked policy allows of
+ * the others should not be in conntrack, and is counted. Nobody pays for that who has nothing untracked.
+ */
+static __always_inline int ungoverned_or_tracked(struct __sk_buff *skb, enum pyxdp_direction direction)
+{
+	const struct pyxdp_ruleset *ruleset;
+	__u32 slot = active_slot();
+
+	if (!is_governed(slot))
+		return 1;
+	ruleset = ruleset_of(slot, place_of(pyxdp_endpoint_number, PYXDP_CLASS_UNTRACKED, direction));
+	if (ruleset && ruleset->flags & PYXDP_RULESET_UNTRACKS)
+		return ask(skb, PYXDP_CLASS_UNTRACKED, direction, ALLOW | COUNTS_TRACKED);
+	return 0;
+}
+
+SEC("socket")
+int pyxdp_in_tracked(struct __sk_buff *skb)
+{
+	return ungoverned_or_tracked(skb, PYXDP_INGRESS);
+}
+
+SEC("socket")
+int pyxdp_out_tracked(struct __sk_buff *skb)
+{
+	return ungoverned_or_tracked(skb, PYXDP_EGRESS);
 }
 
 /* What conntrack finds invalid is dropped whatever policy says; asked only to have it counted. */

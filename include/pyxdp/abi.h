@@ -194,6 +194,8 @@ enum pyxdp_ruleset_flag {
 	PYXDP_RULESET_EARLY = 1,
 	/* untracked class, ingress: XDP drops nothing, since it may not see which VLAN a frame belongs to; the raw table does */
 	PYXDP_RULESET_OPINION = 2,
+	/* untracked class: it takes packets out of conntrack, so that those that are in it all the same are worth counting */
+	PYXDP_RULESET_UNTRACKS = 4,
 };
 
 /*

@@ -109,6 +109,7 @@ class RuleFlag(IntEnum):
 class RulesetFlag(IntEnum):
     EARLY = 1
     OPINION = 2
+    UNTRACKS = 4
 
 class Service(IntEnum):
     OTHER = 0

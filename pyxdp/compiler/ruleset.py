@@ -150,16 +150,22 @@ class _Compiler:
         return tuple(rules.rules)
 
     def _flags(self, endpoint: EffectiveEndpoint, policy_class: PolicyClass, direction: Direction) -> int:
-        """Return what XDP may do.
+        """Return what XDP may do, and whether there is anything untracked.
 
         A port of a bridge, bond or VRF hands its packets to a master, whose endpoint may be the one that judges them.
         """
+        if policy_class is PolicyClass.UNTRACKED:
+            opinion = RulesetFlag.OPINION if endpoint.vlans and direction is Direction.INGRESS else 0
+            return opinion | (RulesetFlag.UNTRACKS if _untracks(endpoint, direction) else 0)
         if direction is Direction.EGRESS:
             return 0
-        if policy_class is PolicyClass.UNTRACKED and endpoint.vlans:
-            return RulesetFlag.OPINION
         certain = not endpoint.interface.master and self._effective.actions.deny == "Drop"
         return RulesetFlag.EARLY if policy_class is PolicyClass.NORMAL and certain else 0
+
+
+def _untracks(endpoint: EffectiveEndpoint, direction: Direction) -> bool:
+    tiers = endpoint.tiers.get((PolicyClass.UNTRACKED, direction), ())
+    return any(rule.action is Action.ALLOW for tier in tiers for rules in _enforced(tier) for rule in rules)
 
 
 def _enforced(tier: EffectiveTier) -> Iterator[tuple[EffectiveRule, ...]]:

@@ -16,7 +16,8 @@ back::
                                         allow carries the mark, which accepts it after all other rules
 
 The program ``ungoverned`` stands in front of every verdict of mangle and filter: until the switch that brings an
-endpoint into force, and after the one that ends it, its chains change nothing.
+endpoint into force, and after the one that ends it, its chains change nothing. Where a packet that comes in or goes out
+gets there first, ``in_tracked`` or ``out_tracked`` answers the same, and counts what conntrack should not have seen.
 """
 
 from __future__ import annotations
@@ -140,7 +141,6 @@ JUMPS: Final = (
 )
 
 _KNOWN: Final = (State.RELATED, State.ESTABLISHED)
-_TRACKED: Final = (State.INVALID, State.NEW, *_KNOWN)
 
 
 def entries_of(interface: str) -> tuple[Entry, ...]:
@@ -217,8 +217,7 @@ def _prednat(number: int, interface: str, settings: HookSettings) -> dict[str, t
         own: (
             Rule(target=Target.CLEAR_MARK),
             *_untracked_allow(interface, "in_untracked", Target.RETURN),
-            *_still_tracked(interface, "in_tracked"),
-            Rule(program="ungoverned", target=Target.RETURN),
+            Rule(program="ungoverned" if is_pattern(interface) else "in_tracked", target=Target.RETURN),
             Rule(states=_KNOWN, target=Target.RETURN),
             *_invalid(settings, "invalid_in"),
             Rule(program="prednat_deny", target=Target.DROP),
@@ -256,8 +255,7 @@ def _local(number: int, interface: str, settings: HookSettings) -> dict[str, tup
         ),
         out: (
             *_untracked_allow(interface, "out_untracked", allow),
-            *_still_tracked(interface, "out_tracked"),
-            Rule(program="ungoverned", target=Target.RETURN),
+            Rule(program="out_tracked", target=Target.RETURN),
             Rule(states=_KNOWN, target=allow),
             *_invalid(settings, "invalid_out"),
             Rule(states=(State.DNAT,), target=Target.RETURN),
@@ -296,11 +294,6 @@ def _forward(number: int, interface: str, settings: HookSettings) -> dict[str, t
 def _untracked_allow(interface: str, program: str, target: Target | Goto) -> tuple[Rule, ...]:
     """What untracked policy allowed is asked nothing more; workloads have no untracked policy."""
     return () if is_pattern(interface) else (Rule(states=(State.UNTRACKED,), program=program, target=target),)
-
-
-def _still_tracked(interface: str, program: str) -> tuple[Rule, ...]:
-    """Counts what untracked policy allows and conntrack has seen all the same; its program never answers 1."""
-    return () if is_pattern(interface) else (Rule(states=_TRACKED, program=program, target=Target.RETURN),)
 
 
 def _invalid(settings: HookSettings, program: str) -> tuple[Rule, ...]:

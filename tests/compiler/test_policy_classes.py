@@ -233,3 +233,13 @@ def test_a_device_with_vlans_is_told_so_in_untracked_ingress() -> None:
     base = effective()
     lower = replace(base, endpoints=(replace(base.endpoints[0], vlans=True),))
     assert flags(lower) == {(UNTRACKED, INGRESS): RulesetFlag.OPINION, (NORMAL, INGRESS): RulesetFlag.EARLY}
+
+
+@pytest.mark.parametrize(("action", "expected"), [(ALLOW, RulesetFlag.UNTRACKS), (DENY, 0)])
+def test_what_takes_packets_out_of_conntrack_says_so(action: Action, expected: int) -> None:
+    base = effective(tier("t", policy("p", rule(DENY), rule(action))), policy_class=UNTRACKED, failsafes=[SSH])
+    found = flags(base)
+    assert found.get((UNTRACKED, INGRESS), 0) == expected
+    assert (UNTRACKED, EGRESS) not in found
+    lower = replace(base, endpoints=(replace(base.endpoints[0], vlans=True),))
+    assert flags(lower)[UNTRACKED, INGRESS] == expected | RulesetFlag.OPINION

@@ -153,10 +153,11 @@ def test_invalid(classes: Bench, program: str) -> None:
     assert Answers(classes, (program,), to(ACCEPTED)).are(1, reason=Reason.DROP_INVALID, rules=0)
 
 
-def test_ungoverned(classes: Bench) -> None:
-    assert Answers(classes, ("ungoverned",), to(OTHER)).are(0, reason=None, rules=0)
+@pytest.mark.parametrize("program", ["ungoverned", "in_tracked", "out_tracked"])
+def test_ungoverned(classes: Bench, program: str) -> None:
+    assert Answers(classes, (program,), to(OTHER)).are(0, reason=None, rules=0)
     classes.fill(image_of(CLASSES), "eth1")
-    assert Answers(classes, ("ungoverned",), to(OTHER)).are(1, reason=None, rules=0)
+    assert Answers(classes, (program,), to(ALLOWED)).are(1, reason=None, rules=0)
 
 
 def test_destination_rewritten_of_a_packet_that_came_in(classes: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyxdp.bpf import Link, Program, XdpAction
+from pyxdp.sources.kubernetes.conditions import of_node
 from tests.agent.running import running, write
 from tests.lab.waiting import wait_until
 from tests.veth.host import Host, network_set, open_endpoint, service, tcp_frame, untracked
@@ -45,6 +46,14 @@ def test_a_change_of_a_file_is_enforced(host: Host, folder: Path) -> None:
         assert view.sources[str(folder)].texts == 2
         print(f"enforced after {sorted(view.seconds)} s")  # noqa: T201
     assert denied(host) == {7003}, "policy stays in force"
+
+
+def test_what_kubernetes_is_told(host: Host, folder: Path) -> None:
+    start(host, folder)
+    with running(host, folder) as it:
+        it.wait_for(lambda view: view.enforcing and view.status and view.status.applied)
+        found = {condition.type: condition.status for condition in of_node(it.view)}
+        assert found == {"Enforcing": "True", "ConntrackBypass": "True", "Degraded": "False"}
 
 
 def test_nothing_is_enforced_before_a_source_has_said_everything(host: Host, folder: Path) -> None:

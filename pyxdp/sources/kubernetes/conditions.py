@@ -15,7 +15,6 @@ ON_NODES: Final = "HostPolicy"
 """In front of the types of a node's conditions, which it shares with everybody."""
 
 _MAX_MESSAGE: Final = 1024
-_RAW: Final = ("raw PREROUTING", "raw OUTPUT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +77,17 @@ def _enforcing(view: AgentView, endpoints: Iterable[EndpointStatus]) -> Conditio
 
 
 def _bypass(view: AgentView, endpoints: Iterable[EndpointStatus]) -> Condition:
-    """Say whether untracked policy can keep packets out of conntrack: that takes rules in the raw tables."""
-    without = sorted(it.attachment.interface for it in endpoints if not set(_RAW) <= {*it.hooks})
+    """Say whether untracked policy can keep packets out of conntrack: that takes rules, which the agent looks after.
+
+    Which rules there are is not in the view's status, since to read them takes long. What enforces has seen to them.
+    """
+    names = sorted(it.attachment.interface for it in endpoints)
     if view.status is None:
         return Condition("ConntrackBypass", "Unknown", "NotSeen", "the dataplane was not looked at yet")
-    if without:
-        return Condition(
-            "ConntrackBypass", "False", "RulesMissing", f"no rules in the raw tables: {', '.join(without)}"
-        )
-    if not any(True for _ in endpoints):
+    if not names:
         return Condition("ConntrackBypass", "False", "NoInterface", "no interface is governed")
+    if not view.enforcing:
+        return Condition("ConntrackBypass", "Unknown", "NotApplied", "what the API says could not be enforced")
     return Condition("ConntrackBypass", "True", "RulesInPlace", "what untracked policy allows is not tracked")
 
 

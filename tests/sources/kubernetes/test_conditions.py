@@ -15,13 +15,12 @@ ETH0 = EndpointStatus(
     attachment=Attachment(interface="eth0", host_endpoint="a", mode="native"),
     number=1,
     ifindex=2,
-    hooks=("XDP", "raw PREROUTING", "raw OUTPUT"),
+    hooks=("XDP",),
     reasons={},
 )
 ETH1 = replace(
     ETH0,
     attachment=Attachment(interface="eth1", host_endpoint="b", mode="generic", reason="the driver has no XDP"),
-    hooks=("XDP", "raw PREROUTING"),
 )
 WELL = AgentView(
     node="n", started_ns=0, synced=True, enforcing=True, status=Status(applied=True, endpoints=(ETH0, ETH1))
@@ -40,12 +39,15 @@ def test_all_is_well() -> None:
     ]
 
 
-def test_generic_xdp_and_missing_rules_are_those_of_their_endpoint() -> None:
+def test_generic_xdp_is_of_its_endpoint() -> None:
     found = of_host_endpoint(WELL, "b")
-    assert said(found) == [("True", "InForce"), ("False", "RulesMissing"), ("True", "Impaired")]
-    assert found[1].message == "no rules in the raw tables: eth1"
+    assert said(found) == [("True", "InForce"), ("True", "RulesInPlace"), ("True", "Impaired")]
     assert found[2].message == "eth1: the driver has no XDP"
-    assert said(of_node(WELL)) == [("True", "InForce"), ("False", "RulesMissing"), ("False", "AsExpected")]
+    assert said(of_node(WELL)) == [("True", "InForce"), ("True", "RulesInPlace"), ("False", "AsExpected")]
+
+
+def test_nobody_vouches_for_the_rules_of_what_is_not_enforced() -> None:
+    assert said(of_node(replace(WELL, enforcing=False)))[1] == ("Unknown", "NotApplied")
 
 
 @pytest.mark.parametrize(

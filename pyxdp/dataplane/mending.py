@@ -21,7 +21,7 @@ from pyxdp.dataplane.reading import MAPS, REPLACEABLE
 from pyxdp.errors import BpfError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from pyxdp.dataplane.code import Code
@@ -50,8 +50,7 @@ def mend(layout: Layout, code: Code) -> None:
     if missing:
         _LOG.warning("pins of maps are missing and put back: %s", ", ".join(sorted(missing)))
         make_folder(maps)
-        for name in sorted(missing):
-            _pin_again(layout, number, name)
+        _pin_again(layout, number, missing)
         _make_others(layout, number, code)
     if not any(it.name.startswith("build-") for it in entries(layout.object(number))):
         make_folder(layout.build(number, _MENDED))
@@ -67,16 +66,24 @@ def _in_force(layout: Layout) -> int | None:
     return max((it.object for it in shown if it and layout.object(it.object).is_dir()), default=None)
 
 
-def _pin_again(layout: Layout, number: int, name: str) -> None:
-    """Pin a map that a program still uses."""
-    for program in _programs(layout, number):
-        with program:
-            map_ids = program.info.map_ids
-        for map_id in map_ids:
-            with Map.from_id(map_id) as its_map:
-                if its_map.info.name == PREFIX + name:
-                    its_map.pin(layout.maps(number) / name)
-                    return
+def _pin_again(layout: Layout, number: int, missing: Collection[str]) -> None:
+    """Pin maps that a program still uses.
+
+    Each is opened once, and stays open until it is pinned. The kernel empties a program array whenever the last
+    descriptor or pin of it goes, and loses the array for good if that happens again before it is done (seen on 6.18).
+    """
+    with ExitStack() as stack:
+        opened: dict[int, Map] = {}
+        for program in _programs(layout, number):
+            with program:
+                map_ids = program.info.map_ids
+            for map_id in map_ids:
+                if map_id not in opened:
+                    opened[map_id] = stack.enter_context(Map.from_id(map_id))
+        names = {its_map.info.name: its_map for its_map in reversed(opened.values())}
+        for name in sorted(missing):
+            if PREFIX + name in names:
+                names[PREFIX + name].pin(layout.maps(number) / name)
 
 
 def _programs(layout: Layout, number: int) -> Iterator[Program]:

@@ -137,7 +137,7 @@ class Enforcement:
         if not self.stale and self.in_force is not None and self._enforcer.resources is not None:
             changes = members_changes(self.in_force, resources)
         stale, self.stale = self.stale, True
-        if changes is not None and sum(map(len, changes)) <= _MEMBERS:
+        if changes is not None and sum(map(len, changes)) <= _MEMBERS and not self._concern_node(changes):
             kind = self._change_members(changes)  # some may be there already when others are refused
         else:
             try:
@@ -147,6 +147,16 @@ class Enforcement:
                 raise
         self.in_force, self.stale = resources, False
         return kind
+
+    def _concern_node(self, changes: Sequence[MembersChange]) -> bool:
+        """Whether members change that the node's way to its API server may hang on: then it is checked as ever."""
+        if self._guard is None or not changes:
+            return False
+        here = (address for interface in self._interfaces for address in interface.addresses)
+        servers = self._guard.api_servers()
+        addresses = [*servers, *here] if servers else []
+        changed = [prefixes for change in changes for prefixes in (change.entered, change.left)]
+        return any(prefixes.contains(address) for prefixes in changed for address in addresses)
 
     def _change_members(self, changes: Sequence[MembersChange]) -> str:
         """Let members enter and leave: first enter, so that none that another prefix holds is ever out."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pyxdp.evaluator import Direction
 from pyxdp.guard import node, sessions
 from pyxdp.net import Packet
-from pyxdp.netlink.connections import way_to
+from pyxdp.netlink.connections import answering_tcp, way_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOST_SESSIONS: Final = 1000
 #: Addresses for which the kernel is asked for the way, since the session's own address does not tell the interface.
 _MOST_WAYS: Final = 64
+#: Sessions with one API server that are asked who answers them.
+_MOST_ANSWERS: Final = 8
 #: Interfaces on which failsafe ports are tried: they are the same on all.
 _MOST_INTERFACES: Final = 8
 _TCP: Final = 6
@@ -144,9 +146,26 @@ def _of_failsafe(port: FailsafePort, endpoint: EffectiveEndpoint, direction: Dir
     )
 
 
+def api_servers() -> frozenset[tuple[Address, int]]:
+    """Return address and port of the API servers, as packets on the wire have them.
+
+    What a pod is told is the address of a service, which kube-proxy rewrites before policy of this host sees it.
+    """
+    named = node.api_servers()
+    known: dict[tuple[Address, int], list[Session]] = {}
+    for session in sessions.established() if named else ():
+        if (session.remote, session.remote_port) in named:
+            known.setdefault((session.remote, session.remote_port), []).append(session)
+    answers = {
+        server: {it for it in answering_tcp(known.get(server, [])[:_MOST_ANSWERS]) if it is not None}
+        for server in named
+    }
+    return frozenset(end for server, ends in answers.items() for end in ends or {server})
+
+
 def of_node(policy: EffectivePolicy) -> Iterator[Flow]:
     """Yield the node's way to its API servers, and theirs to the kubelet if it listens."""
-    servers = node.api_servers()
+    servers = api_servers()
     if not servers:
         return
     names = {it.interface.index: it.interface.name for it in _interfaces(policy)}

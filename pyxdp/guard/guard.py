@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from pyxdp.guard.judging import End
     from pyxdp.guard.sessions import Session
     from pyxdp.model import Resources
+    from pyxdp.net import Address
     from pyxdp.planner import State, Target
     from pyxdp.resolver import EffectivePolicy
     from pyxdp.trial import Judgement
 
+#: Seconds for which it is remembered where the API servers are.
+_REMEMBERED: Final = 30.0
 _FAILSAFE: Final = "FelixConfiguration"
 #: Sessions that connection tracking is asked about; more are taken to be known.
 _MOST_LOOKUPS: Final = 200
@@ -79,6 +83,8 @@ class Guard:
         self._own = own
         self._host: TrialHost | None = None
         self._sizes: dict[str, int] = {}
+        self._servers: frozenset[Address] = frozenset()
+        self._servers_until = float("-inf")
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +97,17 @@ class Guard:
         host, self._host, self._sizes = self._host, None, {}
         if host is not None:
             host.__exit__()
+
+    def api_servers(self) -> frozenset[Address]:
+        """Return the addresses of the API servers: what changes for one of them is worth a :meth:`check`.
+
+        They may be those of half a minute ago.
+        """
+        now = time.monotonic()
+        if now >= self._servers_until:
+            self._servers = frozenset(address for address, _ in collecting.api_servers())
+            self._servers_until = now + _REMEMBERED
+        return self._servers
 
     def check(self, state: State, target: Target, policy: EffectivePolicy, resources: Resources) -> Findings:
         """Say what a switch would cut; for ``on_plan`` of :meth:`pyxdp.Enforcer.apply`.

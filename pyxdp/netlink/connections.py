@@ -71,9 +71,42 @@ def untracked_tcp(connections: Iterable[tuple[Address, int, Address, int]]) -> l
         return [_is_unknown(tables[address_family(connection[0])], connection) for connection in wanted]
 
 
+def answering_tcp(connections: Iterable[tuple[Address, int, Address, int]]) -> list[tuple[Address, int] | None]:
+    """Tell who answers TCP connections of this host: somebody else than they were opened to, where that is a service.
+
+    Args:
+        connections: address and port of this host, then those that it has connected to.
+
+    Returns:
+        Address and port for each; ``None`` where connection tracking does not know it.
+    """
+    found: list[tuple[Address, int] | None] = []
+    if not _COUNT.exists():
+        return [None for _ in connections]
+    for connection in connections:
+        with NFCTSocket(nfgen_family=_FAMILIES[address_family(connection[0])]) as conntrack:
+            try:
+                (entry, *_) = conntrack.entry("get", tuple_orig=_tuple_of(connection))
+            except (NetlinkError, ValueError):
+                found.append(None)
+                continue
+        version = address_family(connection[0])
+        address = entry.get_nested("CTA_TUPLE_REPLY", "CTA_TUPLE_IP", f"CTA_IP_V{version}_SRC")
+        port = entry.get_nested("CTA_TUPLE_REPLY", "CTA_TUPLE_PROTO", "CTA_PROTO_SRC_PORT")
+        found.append((ip_address(address), port) if address and port else None)
+    return found
+
+
 def _is_unknown(conntrack: NFCTSocket, connection: tuple[Address, int, Address, int]) -> bool:
+    try:
+        return not list(conntrack.entry("get", tuple_orig=_tuple_of(connection)))
+    except NetlinkError as error:
+        return bool(error.code == errno.ENOENT)
+
+
+def _tuple_of(connection: tuple[Address, int, Address, int]) -> NFCTAttrTuple:
     source, source_port, destination, destination_port = connection
-    asked = NFCTAttrTuple(
+    return NFCTAttrTuple(
         family=_FAMILIES[address_family(source)],
         saddr=str(source),
         daddr=str(destination),
@@ -81,7 +114,3 @@ def _is_unknown(conntrack: NFCTSocket, connection: tuple[Address, int, Address, 
         sport=source_port,
         dport=destination_port,
     )
-    try:
-        return not list(conntrack.entry("get", tuple_orig=asked))
-    except NetlinkError as error:
-        return bool(error.code == errno.ENOENT)

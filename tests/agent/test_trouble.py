@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ from pyxdp.bpf import Object
 from tests.agent.running import running, write
 from tests.agent.test_following import denied, start
 from tests.lab.waiting import wait_until
-from tests.veth.host import Host, normal, open_endpoint, opened, service
+from tests.veth.host import Host, network_set, normal, open_endpoint, opened, service, untracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from pyxdp.agent import AgentView
 
@@ -62,6 +65,27 @@ def test_a_change_that_would_cut_a_session_is_not_made(host: Host, folder: Path)
         client.close()
         it.wait_for_change(lambda: it.write("c.yaml", service(7004, "Deny")))
         assert denied(host) == {7001, 7002}
+        assert it.view.problems == ()
+
+
+def test_members_do_not_cut_the_way_to_the_api_server(
+    host: Host, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are changed in place, without a look at what that cuts; but not those."""
+    kubeconfig = {"clusters": [{"name": "c", "cluster": {"server": f"https://{host.peer.ipv4}:6440"}}]}
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    write(folder, "hep.yaml", open_endpoint(host.end.name))
+    out = {"action": "Deny", "destination": {"selector": "set == 'blocked'"}}
+    write(folder, "a.yaml", untracked("sets", ingress=[], egress=[out]))
+    write(folder, "set.yaml", network_set("blocked", ["192.0.2.1"]))
+    with running(host, folder) as it:
+        it.wait_for(lambda view: view.enforcing)
+        it.write("set.yaml", network_set("blocked", ["192.0.2.1", f"{host.peer.ipv4}/31"]))
+        view = it.wait_for(lambda view: view.problems)
+        assert f"the way to the API server {host.peer.ipv4} port 6440" in view.problems[0].message
+        assert [(problem.key, problem.stands_in) for problem in view.problems] == [("GlobalNetworkSet/blocked", True)]
+        it.wait_for_change(lambda: it.write("set.yaml", network_set("blocked", ["192.0.2.3"])), "members")
         assert it.view.problems == ()
 
 

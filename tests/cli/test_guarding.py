@@ -193,6 +193,41 @@ def test_the_way_to_the_api_server(machine: Machine) -> None:
     assert machine.run("apply", "closed.yaml", *AT_HOST).returncode == 0
 
 
+def test_the_way_to_an_api_server_that_is_a_service(machine: Machine) -> None:
+    """As a pod is told of it: rewritten before policy of the host sees a packet."""
+    service, real = ("10.96.0.1", 443), (machine.peer.ipv4, 6440)
+    space = machine.end.namespace
+    space.run("ip", "route", "add", "10.96.0.0/12", "dev", machine.end.name)
+    rewrite = (
+        "-p",
+        "tcp",
+        "-d",
+        service[0],
+        "--dport",
+        "443",
+        "-j",
+        "DNAT",
+        "--to-destination",
+        f"{real[0]}:{real[1]}",
+    )
+    space.run("iptables", "-t", "nat", "-A", "OUTPUT", *rewrite)
+
+    def closed(net: str, port: int) -> str:
+        there = {"action": "Allow", "protocol": "TCP", "destination": {"nets": [net], "ports": [port]}}
+        return endpoint(machine.end.name) + normal(ingress=[{"action": "Allow"}], egress=[there])
+
+    machine.write("right.yaml", closed(f"{real[0]}/32", real[1]))
+    machine.write("wrong.yaml", closed("10.96.0.1/32", 443))
+    env = {"KUBERNETES_SERVICE_HOST": service[0], "KUBERNETES_SERVICE_PORT": str(service[1])}
+    with conversation(Flow("tcp", space, machine.peer.namespace, (machine.end.ipv4, 0), service, real)) as talk:
+        done = machine.run("apply", "wrong.yaml", *AT_HOST, env=env)
+        assert done.returncode == 2
+        assert f"would cut the way to the API server {real[0]} port {real[1]}: egress" in done.stderr
+        done = machine.run("apply", "right.yaml", *AT_HOST, env=env)
+        assert done.returncode == 0, done.stderr
+        assert talk.goes_on()
+
+
 def test_nothing_is_loaded_when_nothing_is_at_stake(governed: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise AssertionError

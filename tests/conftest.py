@@ -3,7 +3,8 @@
 * The test process has a mount namespace of its own with a fresh bpffs (``tests/lab/mounts.py``), so that pins and named
   network namespaces are seen by nobody else and are gone when it ends.
 * Commands keep what they keep of policy in a folder of their own (``PYXDP_STATE``), not in the machine's.
-* ``netns``, ``veth``, ``bpffs``, ``bpf_object``: what a test needs of the kernel, made for it and removed after it.
+* ``netns``, ``veth``, ``bpffs``, ``host``, ``bpf_object``: what a test needs of the kernel, made for it and removed
+  after it.
 * A test that leaves a file descriptor open fails.
 * A test that skips says what is missing; under ``PYXDP_REQUIRE_BPF=1`` a skip is a failure.
 """
@@ -25,6 +26,8 @@ from tests.lab.network import Interface, Namespace, connect, namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+
+    from tests.veth.host import Host
 
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = pytest.StashKey[str]()
@@ -110,6 +113,16 @@ def netns(kernel: None) -> Iterator[Callable[[], Namespace]]:
 def veth(netns: Callable[[], Namespace]) -> tuple[Interface, Interface]:
     """Two ends of a veth pair, each in a namespace of its own, up and with addresses."""
     return connect(netns(), netns())
+
+
+@pytest.fixture
+def host(veth: tuple[Interface, Interface], bpffs: Path) -> Iterator[Host]:
+    """The first end of the pair is the governed host; everything of pyxdp's is removed from it at the end."""
+    from tests.veth.host import Host  # noqa: PLC0415 -- tests of the pure layers run without libbpf
+
+    made = Host(veth[0], veth[1], bpffs)
+    yield made
+    made.delete()
 
 
 @pytest.fixture(scope="session")

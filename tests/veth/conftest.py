@@ -8,26 +8,12 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from pyxdp.dataplane import Dataplane
 from pyxdp.xtables import Variant
 from tests.lab.mounts import folder_for_pins
 from tests.veth.classes import GovernedGateway, governed_gateway
-from tests.veth.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.lab.network import Interface
-
-
-@pytest.fixture
-def host(veth: tuple[Interface, Interface], bpffs: Path) -> Iterator[Host]:
-    """The first end of the pair is the governed host; everything of pyxdp's is removed from it at the end."""
-    made = Host(veth[0], veth[1], bpffs)
-    yield made
-    with veth[0].namespace.entered():
-        Dataplane(bpffs).delete()
 
 
 @pytest.fixture(scope="session")

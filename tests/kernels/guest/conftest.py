@@ -10,7 +10,7 @@ from pyroute2 import IPRoute
 
 from tests.lab.network import Interface, Namespace, configure
 from tests.lab.waiting import wait_until
-from tests.veth.conftest import either_lab, gateways, host, lab  # noqa: F401 -- fixtures
+from tests.veth.conftest import either_lab, gateways, lab  # noqa: F401 -- fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test fuzz torture check demo bench test-kernels test-cluster test-image test-install wheel clean
+.PHONY: help setup root test fuzz torture soak check demo bench test-kernels test-cluster test-image test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -31,6 +31,9 @@ fuzz: root setup ## random policies and packets, evaluator against programs, 10 
 
 torture: root setup ## 10,000 policy switches and changes of members in a flood of frames; TORTURE_SWITCHES, TORTURE_CHANGES
 	@$(PYTHON) -m tests.torture
+
+soak: root setup ## a real agent under changes, kills, upgrades, drift and a flood, 20 minutes; SOAK_SECONDS, SOAK_SEED
+	@$(PYTHON) -m tests.soak
 
 check: setup ## linters, types, import rules, C format
 	@scripts/check

@@ -100,7 +100,8 @@ def replace_file(path: Path, content: bytes, *, keep: str = "") -> None:
     fresh = path.with_name(path.name + _UNFINISHED)
     with _named(path, "write"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fresh.unlink(missing_ok=True)  # of somebody who died; or a link, which is not to be followed
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(content)
             file.flush()

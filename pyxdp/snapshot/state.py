@@ -15,6 +15,7 @@ a change that will be taken back, and a machine that boots finds the policy that
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -78,13 +79,37 @@ class StateFolder:
         except OSError as error:
             hint = "name another folder with --state"
             raise SnapshotError(f"can not make {self.path}: {error.strerror}", hint=hint) from error
+        self._check_owner()
         if not os.access(self.path, os.W_OK):
             raise SnapshotError(f"can not write to {self.path}", hint="name another folder with --state")
         with exclusive(self.path, timeout, on_wait):
             yield
 
+    def _check_owner(self) -> None:
+        """Refuse what somebody else has put here, or could: who writes here says what this machine enforces.
+
+        Raises:
+            SnapshotError: others can write to the folder.
+        """
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SnapshotError(f"can not look at {self.path}: {error.strerror}") from error
+        if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            message = f"{self.path} is not safe: others can write to it"
+            raise SnapshotError(
+                message, hint="let it belong to root, with mode 0700, or name another folder with --state"
+            )
+
     def confirmed(self) -> Snapshot | None:
-        """Return the policy that may stay; see :func:`pyxdp.snapshot.read`."""
+        """Return the policy that may stay; see :func:`pyxdp.snapshot.read`.
+
+        Raises:
+            SnapshotError: both that and the one before are damaged; or others can write to the folder.
+        """
+        self._check_owner()
         return files.read(self.path)
 
     def unconfirmed(self) -> Snapshot | None:

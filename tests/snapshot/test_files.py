@@ -135,3 +135,36 @@ def test_a_pending_change_is_of_its_boot(tmp_path: Path) -> None:
 
 def test_link_local_addresses_keep_their_scope() -> None:
     assert decode(encode(FIRST)).interfaces == (LINK_LOCAL,)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+def test_a_folder_that_others_can_write_to(tmp_path: Path, mode: int) -> None:
+    """Whoever writes there would say what root enforces, and which files root writes to."""
+    write(tmp_path, FIRST)
+    tmp_path.chmod(mode)
+    folder = StateFolder(tmp_path)
+    for use in (folder.confirmed, folder.locked().__enter__):
+        with pytest.raises(SnapshotError, match="others can write to it"):
+            use()
+    tmp_path.chmod(0o755)
+    with folder.locked():
+        assert folder.confirmed() == FIRST
+
+
+def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    write(tmp_path, FIRST)
+    os.chown(tmp_path, 65534, 65534)
+    with pytest.raises(SnapshotError, match="others can write to it"):
+        StateFolder(tmp_path).confirmed()
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Neither that of somebody who wants a file of root's overwritten, nor what somebody who died has left."""
+    victim = tmp_path / "victim"
+    victim.write_text("dear")
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / "snapshot~").symlink_to(victim)
+    write(folder, FIRST)
+    assert victim.read_text() == "dear"
+    assert read(folder) == FIRST

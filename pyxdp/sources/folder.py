@@ -150,7 +150,9 @@ class FolderSource:
         texts = (*self._changed(found, changes), *self._faults(found), *self._gone(found, now))
         complete, told, known.trouble, known.complete = not known.complete, known.trouble, "", True
         if texts or complete or told:
-            return Delivery(source=self.name, texts=texts, complete=complete, since=since)
+            # What lies below a folder that can not be read is not gone.
+            silent = tuple(f"{name}/" for name in found.faults)
+            return Delivery(source=self.name, texts=texts, complete=complete, silent=silent, since=since)
         return None
 
     def _cut_off(self, trouble: str) -> Delivery | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pyxdp.sources import FolderSource
+from pyxdp.sources import FolderSource, Store
 from tests.lab.waiting import wait_until
 from tests.sources.collecting import watching
+from tests.veth.host import network_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -236,3 +238,28 @@ def test_stop_is_not_late_and_can_be_called_twice(folder: Path) -> None:
     count = len(seen)
     (folder / "a.yaml").write_text("b")
     assert len(seen) == count
+
+
+def test_a_folder_below_that_can_not_be_read_says_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it held when somebody could read it last, in another life of the agent, is not gone."""
+    below = folder / "below"
+    below.mkdir()
+    (below / "b.yaml").write_text(network_set("b", []))
+    (folder / "a.yaml").write_text(network_set("a", []))
+    with watching(folder) as seen:
+        before = Store()
+        before.put(seen.last)
+    iterdir = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:
+        if path == below:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)  # a disk that fails for root, too
+    after = Store.of(before.texts())
+    with watching(folder) as seen:
+        assert "can not be read" in seen.faults[str(below)]
+        after.put(seen.last)
+    after.forget_unmentioned()
+    assert [it.metadata.name for it in after.resources().globalNetworkSets] == ["a", "b"]

@@ -40,17 +40,23 @@ async def served_version(api: Api, kind: WatchedKind) -> str:
     for version in kind.versions:
         if kind.plural in await resources_of(api, version):
             return version
+    refusals = []
     for version in kind.versions:
-        if await _answers(api, kind.path(version)):
+        refusal = await _refusal(api, kind.path(version))
+        if refusal is None:
             return version
+        refusals.append(refusal)
+    if all(refusal.denied for refusal in refusals):  # which it says of everything as long as it knows no roles
+        raise refusals[0]
     return ""
 
 
-async def _answers(api: Api, path: str) -> bool:
+async def _refusal(api: Api, path: str) -> ApiError | None:
+    """Ask for objects, and return how that is refused, if it is: there are none of the kind, or nobody may see them."""
     try:
         await api.get(path, limit="1")
     except ApiError as error:
         if error.not_found or error.denied:
-            return False
+            return error
         raise
-    return True
+    return None

@@ -105,7 +105,7 @@ class Reflection:
         while True:
             answer = await api.get(self.kind.path(self.version), limit=str(self._timing.page), **page)
             with self._understanding():
-                for written in answer.get("items") or ():
+                for written in answer["items"] or ():  # an answer without is no list, and not an empty one
                     found.update(self._read(written))
                 metadata = answer["metadata"]
             if not metadata.get("continue"):

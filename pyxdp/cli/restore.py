@@ -28,24 +28,28 @@ _NS: Final = 1_000_000_000
         metavar="SECONDS",
         help="How long to wait for interfaces that the policy governed and that do not exist yet.",
     ),
+    click.option("--if-none", is_flag=True, help="Do nothing where a policy is in force already."),
     *STATE,
     *CHANGES,
     name="restore",
 )
-def command(settings: Settings, wait: float) -> None:
+def command(settings: Settings, wait: float, *, if_none: bool) -> None:
     """Put in force what was applied last and may stay; for a machine that boots, before its network is up.
 
     A change that waits to be confirmed is taken back. Interfaces that have no address yet are taken to have those that
     they had.
     """
-    folder, output = StateFolder(settings.state), settings.output
+    folder, output, dataplane = StateFolder(settings.state), settings.output, settings.dataplane()
     with folder.locked(settings.lock_timeout, settings.tell_wait):
-        enforced = restore(
-            folder,
-            settings.dataplane(),
-            wait=wait,
-            on_wait=lambda missing: output.notice(f"waiting for {', '.join(sorted(missing))}"),
-        )
+        there = if_none and bool(dataplane.digest())
+        enforced = None
+        if not there:
+            enforced = restore(
+                folder,
+                dataplane,
+                wait=wait,
+                on_wait=lambda missing: output.notice(f"waiting for {', '.join(sorted(missing))}"),
+            )
     output.document(
         {
             "restored": enforced is not None,
@@ -55,7 +59,7 @@ def command(settings: Settings, wait: float) -> None:
         }
     )
     if enforced is None:
-        output.line(f"nothing to restore: {settings.state} holds no policy")
+        output.line("nothing to do: a policy is in force" if there else _nothing(settings))
         return
     for problem in enforced.problems:
         output.warning(f"not restored: {problem}")
@@ -65,3 +69,7 @@ def command(settings: Settings, wait: float) -> None:
     tell_attachments(output, enforced.attachments)
     when = datetime.fromtimestamp(enforced.snapshot.written_ns / _NS, tz=timezone.utc).astimezone()
     output.line(f"restored: the policy of {when:%Y-%m-%d %H:%M:%S} for node {enforced.snapshot.node}")
+
+
+def _nothing(settings: Settings) -> str:
+    return f"nothing to restore: {settings.state} holds no policy"

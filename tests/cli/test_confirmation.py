@@ -344,6 +344,18 @@ def test_restore_waits_for_interfaces(governed: Machine, folder: StateFolder) ->
     assert in_force(governed) == ["redis"]
 
 
+def test_what_is_in_force_is_not_replaced_by_what_is_kept(governed: Machine, folder: StateFolder, other: str) -> None:
+    """As when a pod starts anew, and its predecessor could not keep the latest."""
+    kept = (folder.path / "snapshot").read_bytes()
+    assert governed.run("apply", other, *AT_HOST).returncode == 0
+    (folder.path / "snapshot").write_bytes(kept)
+    assert governed.run("restore", "--if-none").stdout == "nothing to do: a policy is in force\n"
+    assert in_force(governed) == ["other"]
+    booted(governed, folder)
+    assert governed.run("restore", "--if-none").returncode == 0
+    assert in_force(governed) == ["redis"]
+
+
 def test_nothing_to_restore(machine: Machine) -> None:
     assert machine.json("restore") == {"restored": False, "node": "", "digest": "", "attachments": []}
 

@@ -18,6 +18,9 @@ struct rows {
 #define NO_RULE 0xffffffffU
 /* An index into pyxdp_rows that no map is large enough for, with room for a row behind it. */
 #define OUT_OF_BOUNDS 0x80000000U
+/* How many aggregate words, and how many candidates of each, are looked at without a call. */
+#define AGGREGATES_AT_ONCE 3
+#define CANDIDATES_AT_ONCE 2
 
 /*
  * The position of the lowest set bit; bits is not 0. BPF has no instruction for it: a De Bruijn sequence puts a different six-bit
@@ -187,32 +190,6 @@ static __always_inline const struct pyxdp_rule *rule_number(const struct rows *r
 	return number == NO_RULE ? NULL : bpf_map_lookup_elem(&pyxdp_rules, &index);
 }
 
-/*
- * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. All in one function: where the CPU must not
- * guess where a return goes, that costs more than a word. Counters have 64 bits: before Linux 6.8, the verifier forgets shorter ones that
- * clang puts on the stack.
- */
-__noinline __u32 pyxdp_first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
-{
-	__u64 candidates, bits;
-	__u32 word, at;
-
-	for (__u64 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS && i < aggregates; i++) {
-		if (!common_bits_of_three(remote + i, service + i, sport + i, &candidates))
-			return NO_RULE;
-		for (__u64 j = 0; j < PYXDP_WORD_BITS && candidates; j++) {
-			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
-			candidates &= candidates - 1;
-			at = aggregates + word;
-			if (!common_bits_of_three(remote + at, service + at, sport + at, &bits))
-				return NO_RULE;
-			if (bits)
-				return word * PYXDP_WORD_BITS + lowest_bit(bits);
-		}
-	}
-	return NO_RULE;
-}
-
 /* The first matching rule in the only word of all rows, the local address left out if that is no matter. */
 static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows, const struct flow *flow,
 							      enum pyxdp_direction direction)
@@ -234,11 +211,42 @@ static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows,
 	return rule_number(rows, lowest_bit(bits & *local));
 }
 
+/*
+ * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. Nearly always it is in one of the first
+ * candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one costs more than a word.
+ */
+static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
+{
+	__u64 candidates, bits;
+	__u32 word = 0, behind;
+
+#pragma unroll
+	for (__u32 i = 0; i < AGGREGATES_AT_ONCE; i++) {
+		if (i >= aggregates || !common_bits_of_three(remote + i, service + i, sport + i, &candidates))
+			return NO_RULE;
+#pragma unroll
+		for (__u32 j = 0; j < CANDIDATES_AT_ONCE; j++) {
+			if (!candidates)
+				break;
+			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
+			candidates &= candidates - 1;
+			behind = aggregates + word;
+			if (!common_bits_of_three(remote + behind, service + behind, sport + behind, &bits))
+				return NO_RULE;
+			if (bits)
+				return word * PYXDP_WORD_BITS + lowest_bit(bits);
+		}
+		if (candidates)
+			break;
+	}
+	return pyxdp_match_from(remote, remote, service, sport, (__u64)aggregates << 32 | word * PYXDP_WORD_BITS);
+}
+
 static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
 							       enum pyxdp_direction direction)
 {
-	__u32 number = pyxdp_first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-					    rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
+	__u32 number = first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
+				      rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
 	const struct pyxdp_rule *rule = rule_number(rows, number);
 
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))

@@ -71,32 +71,32 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 }
 
 /* Where the row of an address class begins in a ruleset of many words, relative to the slot; an index no map has if damaged. */
-static __always_inline __u32 indirect_row(__u32 slot, __u32 entry)
+static __always_inline __u32 indirect_row(__u32 slot, __u64 entry)
 {
-	__u32 key = slot * pyxdp_half_row_index + entry / 2;
+	__u32 key = slot * pyxdp_half_row_index + (entry < OUT_OF_BOUNDS ? entry : OUT_OF_BOUNDS) / 2;
 	const struct pyxdp_row_pair *pair = bpf_map_lookup_elem(&pyxdp_row_index, &key);
 
 	return pair ? pair->row[entry % 2] : OUT_OF_BOUNDS;
 }
 
-static __always_inline bool is_indirect(const struct pyxdp_ruleset *ruleset, enum pyxdp_field field)
+static __always_inline bool has_words(const struct rows *rows)
 {
-	return ruleset->words > 1 && (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL);
+	return rows->ruleset->words > 1;
 }
 
-/* A field that restricts nothing is not looked up: its class 0 has a row of ones. */
-static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class)
+/* many: has_words(). A field that restricts nothing is not looked up: its class 0 has a row of ones. */
+static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class, bool many)
 {
 	const struct pyxdp_ruleset *ruleset = rows->ruleset;
 	__u32 number = class & PYXDP_LEAF_MASK;
-	__u64 row;
+	__u64 row = ruleset->row_base[field];
 
-	if (is_indirect(ruleset, field)) {
-		number += ruleset->row_base[field];
-		row = indirect_row(rows->slot, number < OUT_OF_BOUNDS ? number : OUT_OF_BOUNDS);
-	} else {
-		row = ruleset->row_base[field] + (__u64)number * (ruleset->aggregates + ruleset->words);
-	}
+	if (!many)
+		row += number;
+	else if (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL)
+		row = indirect_row(rows->slot, row + number);
+	else
+		row += (__u64)number * (ruleset->aggregates + ruleset->words);
 	row += rows->slot * pyxdp_half_rows;
 	rows->start[field] = row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
 }
@@ -106,25 +106,27 @@ static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field 
 	return rows->ruleset->fields & 1 << field;
 }
 
-static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction)
+static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
+					   bool many)
 {
 	const struct address *local = direction == PYXDP_INGRESS ? &flow->destination : &flow->source;
 
 	find_row(rows, PYXDP_FIELD_LOCAL,
-		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0);
+		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0, many);
 }
 
 /* Of all fields but the local address, of which few rules ask anything. */
-static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction)
+static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
+				      bool many)
 {
 	const struct address *remote = direction == PYXDP_INGRESS ? &flow->source : &flow->destination;
 	__u32 slot = rows->slot;
 
 	find_row(rows, PYXDP_FIELD_REMOTE,
-		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0);
+		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0, many);
 	find_row(rows, PYXDP_FIELD_SERVICE,
-		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0);
-	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0);
+		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0, many);
+	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0, many);
 }
 
 /*
@@ -197,6 +199,7 @@ static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows,
 	const struct pyxdp_rule *rule;
 	__u64 bits, *local;
 
+	find_rows(rows, flow, direction, false);
 	if (!common_bits_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
 				  rows->start[PYXDP_FIELD_SPORT], &bits) ||
 	    !bits)
@@ -204,7 +207,7 @@ static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows,
 	rule = rule_number(rows, lowest_bit(bits));
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction);
+	find_local_row(rows, flow, direction, false);
 	local = bpf_map_lookup_elem(&pyxdp_rows, &rows->start[PYXDP_FIELD_LOCAL]);
 	if (!local || !(bits & *local))
 		return NULL;
@@ -245,13 +248,16 @@ static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 s
 static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
 							       enum pyxdp_direction direction)
 {
-	__u32 number = first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-				      rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
-	const struct pyxdp_rule *rule = rule_number(rows, number);
+	const struct pyxdp_rule *rule;
+	__u32 number;
 
+	find_rows(rows, flow, direction, true);
+	number = first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
+				rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
+	rule = rule_number(rows, number);
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction);
+	find_local_row(rows, flow, direction, true);
 	return rule_number(rows, match_from(rows, number));
 }
 
@@ -259,8 +265,7 @@ static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows
 static __always_inline const struct pyxdp_rule *first_rule(struct rows *rows, const struct flow *flow,
 							   enum pyxdp_direction direction)
 {
-	find_rows(rows, flow, direction);
-	return rows->ruleset->words > 1 ? first_in_words(rows, flow, direction) : first_in_word(rows, flow, direction);
+	return has_words(rows) ? first_in_words(rows, flow, direction) : first_in_word(rows, flow, direction);
 }
 
 #endif

@@ -83,8 +83,8 @@ class RuleSequence:
     def set_apart(self, count: int) -> None:
         """Let the first ``count`` rules have words of their own, if the list has more words than one.
 
-        Failsafes accept any address. Beside rules that accept other ports, or failsafes that ask for the other port, their
-        word could not be told from one that has a match: every packet would look at it in vain.
+        Failsafes accept any address. A word that also has rules which accept other ports, or failsafes that ask for the
+        other port, looks to nearly every packet as if it had a match.
         """
         apart: list[CompiledRule] = []
         for kind, rules in groupby(self.rules[:count], lambda rule: rule.match.source_ports is None):

@@ -62,7 +62,7 @@ enum pyxdp_limit {
 	PYXDP_NAME_LEN = 256, /* a Kubernetes name (253), NUL-terminated */
 	PYXDP_IFNAME_LEN = 16,
 	PYXDP_DIGEST_LEN = 32,
-	PYXDP_REASONS = 32, /* room for enum pyxdp_reason in pyxdp_reasons */
+	PYXDP_REASONS = 32, /* room for enum pyxdp_reason in struct pyxdp_reasons */
 };
 
 /* Number of a policy class inside an endpoint's rulesets. */
@@ -296,6 +296,11 @@ struct pyxdp_counter {
 	__u64 bytes; /* whole frames at XDP; from the IP header on in netfilter */
 };
 
+/* pyxdp_reasons[endpoint * 2 + direction] */
+struct pyxdp_reasons {
+	__u64 packets[PYXDP_REASONS]; /* by enum pyxdp_reason */
+};
+
 /* pyxdp_names[counter]: which rule an identity is. action is empty when the entry is free. */
 struct pyxdp_name {
 	char tier[64];
@@ -345,6 +350,7 @@ _Static_assert(sizeof(struct pyxdp_pieces) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_fan) == 64, "layout");
 _Static_assert(sizeof(struct pyxdp_cuts) == 64, "layout");
 _Static_assert(sizeof(struct pyxdp_counter) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_reasons) == 256, "layout");
 _Static_assert(sizeof(struct pyxdp_name) == 376, "layout");
 _Static_assert(sizeof(struct pyxdp_endpoint) == 280, "layout");
 _Static_assert(sizeof(struct pyxdp_event) == 64, "layout");

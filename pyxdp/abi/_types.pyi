@@ -183,6 +183,9 @@ class Name(NamedTuple):
 class Pieces(NamedTuple):
     piece: tuple[int, ...]
 
+class Reasons(NamedTuple):
+    packets: tuple[int, ...]
+
 class RowPair(NamedTuple):
     row: tuple[int, ...]
 

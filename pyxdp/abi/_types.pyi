@@ -38,12 +38,13 @@ class Field(IntEnum):
 
 class Ipv6Entry(IntEnum):
     LOWER = 1073741824
-    FAN = 536870912
-    BITS_SHIFT = 24
-    BITS_MASK = 31
-    FAN_BITS_MIN = 4
     BLOCK_MASK = 16777215
     STEPS = 48
+
+class Ipv6Kind(IntEnum):
+    CUTS = 0
+    BLOCKS = 1
+    FAN = 2
 
 class Limit(IntEnum):
     SLOTS = 2
@@ -143,7 +144,7 @@ class Counter(NamedTuple):
 class Cuts(NamedTuple):
     start: tuple[int, ...]
     value: tuple[int, ...]
-    used: bytes
+    kind: int
 
 class Endpoint(NamedTuple):
     ifindex: int
@@ -179,6 +180,15 @@ class Name(NamedTuple):
     rule: int
     direction: int
     identity: int
+
+class Parts(NamedTuple):
+    first: int
+    span: int
+    block: int
+    shift: int
+    before: int
+    behind: int
+    kind: int
 
 class Pieces(NamedTuple):
     piece: tuple[int, ...]

@@ -4,20 +4,20 @@ Prefixes cluster: a table with a place for each of their bits would be empty alm
 costs a cache miss a level. So each range of keys takes what fits what is in it:
 
 * up to five pieces: one block of *cuts*, in one cache line;
-* many, spread evenly: a block of cuts for each of about as many equal parts as there are pieces, whatever their number;
-  or a *fan* of entries, if most of the parts are of one class;
-* most of them in a small part of the range: cuts around that part, inside which there is something to tell apart;
+* many, spread evenly over the range or over a part of it: equal parts of that part, about as many as there are pieces,
+  whatever their number. A block for each, which may be of any kind again; or a *fan* of entries, if most of the parts
+  are of one class;
 * anything else: cuts into five parts with as many pieces each, which bounds the depth of any tree whatever the data.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from pyxdp.abi import Ipv6Entry, Limit
+from pyxdp.abi import Ipv6Entry, Ipv6Kind, Limit
 from pyxdp.errors import CapacityError
 
 if TYPE_CHECKING:
@@ -32,18 +32,21 @@ _ONES: Final = np.uint64((1 << _KEY_BITS) - 1)
 _ENTRIES: Final = int(Limit.BLOCK_ENTRIES)
 _CUTS: Final = int(Limit.BLOCK_CUTS)
 _WAYS: Final = _CUTS + 1
-# Where struct pyxdp_cuts has the values, in units of 4 bytes, and how many bits are used up, in bytes.
+# Where struct pyxdp_cuts and struct pyxdp_parts have their members, in units of 4 bytes; keys and spans are two of them.
 _VALUES: Final = 2 * _CUTS
-_USED: Final = 4 * (_VALUES + _WAYS)
-_BITS_MIN: Final = int(Ipv6Entry.FAN_BITS_MIN)
+_FIRST: Final = 0
+_SPAN: Final = 2
+_BLOCK: Final = 4
+_SHIFT: Final = 5
+_BEFORE: Final = 6
+_BEHIND: Final = 7
+_KIND: Final = _ENTRIES - 1
+_BITS_MIN: Final = 4
 _BITS_MAX: Final = 22
-#: Pieces that two or three levels of cuts hold; no fan is better than two, only a well filled one than three.
+#: Pieces that two levels of cuts hold; equal parts are no better than that.
 _TWO_LEVELS: Final = _WAYS**2
-_THREE_LEVELS: Final = _WAYS**3
-#: A fan with so few entries for the number of pieces costs nothing, however few of them it tells apart.
-_CHEAP: Final = 64
-#: A range that is this many bits wider than the part of it where most is cut is narrowed first.
-_NARROW_BITS: Final = 3
+#: So few parts for the number of pieces cost nothing, however few of them are told apart: one for so many pieces.
+_CHEAP: Final = 32
 #: What is left out of the part where most is cut: one piece of so many at either end.
 _OUTLIERS: Final = 16
 #: Of the parts of a range, in per cent: if so many are cut, each has a block of its own.
@@ -90,8 +93,8 @@ class _Ranges:
         size: how many do; two at least.
         low: first key.
         high: last key.
-        place: number of the word that the entry goes to.
-        block: number of the block that is there for cuts of the range; -1: none is, the entry leads to one.
+        place: number of the word that the entry goes to, if it leads to a block that is not there yet.
+        block: number of the block that is there for the range; -1: none is.
     """
 
     at: Indexes
@@ -163,20 +166,13 @@ class Forest:
         if not large.any():
             return self._cut_evenly(ranges)
         few, many = ranges.take(~large), ranges.take(large)
-        slack = many.width - self._core(many)[1]
-        bits = self._best_bits(many, slack)
-        # Where a block is visited anyway, it may as well narrow the range.
-        narrow = (slack >= _NARROW_BITS) & (bits == 0) | (slack > 0) & (many.block >= 0)
-        narrow &= many.size > _THREE_LEVELS
-        parted = (bits > 0) & ~narrow
-        return _Ranges.joined(
-            [
-                self._cut_evenly(few),
-                self._cut_around(many.take(narrow)),
-                self._cut_evenly(many.take(~narrow & ~parted)),
-                self._part(many.take(parted), bits[parted]),
-            ]
-        )
+        key, width = self._core(many)
+        bits = self._best_bits(many, width)
+        parted = bits > 0
+        mask = _mask(width)
+        window = (key & ~mask)[parted], (key | mask)[parted]
+        rest = _Ranges.joined([few, many.take(~parted)])
+        return _Ranges.joined([self._cut_evenly(rest), self._part(many.take(parted), *window, bits[parted])])
 
     def _core(self, ranges: _Ranges) -> tuple[U64, Indexes]:
         """Return the smallest aligned part of each range that most starts are in: one of its keys, and its width."""
@@ -184,19 +180,22 @@ class Forest:
         first, last = self._starts[ranges.at + 1 + margin], self._starts[ranges.end - 1 - margin]
         return first, _bit_length(first ^ last)
 
-    def _best_bits(self, ranges: _Ranges, slack: Indexes) -> Indexes:
-        """Return of how many bits the equal parts of each range should be told apart; 0: parts are of no use.
+    def _best_bits(self, ranges: _Ranges, width: Indexes) -> Indexes:
+        """Return of how many bits the equal parts of a part of each range should be told apart; 0: they are of no use.
 
         As many as possible while something begins in half of the parts, or while they are few for what is in the range.
+
+        Args:
+            ranges: the ranges.
+            width: bits that are not the same in all keys of the part.
         """
-        width = ranges.width
         distinct = self._distinct_prefixes(ranges)
         best = np.zeros(len(ranges), np.int64)
         row = np.arange(len(ranges))
         for bits in range(_BITS_MIN, _BITS_MAX + 1):
             parts = 1 << bits
             used = distinct[row, np.maximum(width - bits, 0)]
-            cheap = (parts * _CHEAP <= ranges.size) & (slack < _NARROW_BITS)
+            cheap = parts * _CHEAP <= ranges.size
             good = (2 * used >= parts) | cheap | ((bits == _BITS_MIN) & (used >= _CUTS))
             best[good & (bits <= width)] = bits
         return best
@@ -223,29 +222,6 @@ class Forest:
         size[:, :-1] = np.where(way[:, 1:-1] < ways, edges[:, 1:-1] - first[:, :-1], size[:, :-1])
         return self._cut(ranges, self._starts[first[:, 1:]], first, size)
 
-    def _cut_around(self, ranges: _Ranges) -> _Ranges:
-        """Cut ranges where the part that most of their starts are in begins and ends."""
-        key, width = self._core(ranges)
-        mask = _mask(width)
-        begin, behind = key & ~mask, (key | mask) + np.uint64(1)
-        has_before, has_behind = begin > ranges.low, (key | mask) < ranges.high
-        second, second_at = self._reaching(ranges, begin)
-        third, third_at = self._reaching(ranges, behind)
-        nothing = np.zeros(len(ranges), np.int64)
-        firsts = [ranges.at, np.where(has_before, second, ranges.at), np.where(has_behind, third, ranges.end)]
-        lasts = [np.where(has_before, second_at, ranges.at), np.where(has_behind, third_at, ranges.end), ranges.end]
-        sizes = [
-            np.where(has, last - first, nothing)
-            for has, first, last in zip((has_before, ~nothing.astype(np.bool_), has_behind), firsts, lasts, strict=True)
-        ]
-        # Only what there is has a place; the last one ends the block.
-        starts = np.where(has_before, begin, behind)[:, None].repeat(_CUTS, axis=1)
-        starts[:, 1:] = np.where(has_behind, behind, begin)[:, None]
-        inner = np.where(has_before, 1, 0)
-        order = np.minimum(np.arange(_WAYS)[None, :] + 1 - inner[:, None], 1 + has_behind[:, None])
-        row = np.arange(len(ranges))[:, None]
-        return self._cut(ranges, starts, np.stack(firsts, axis=1)[row, order], np.stack(sizes, axis=1)[row, order])
-
     def _reaching(self, ranges: _Ranges, keys: U64) -> tuple[Indexes, Indexes]:
         """Return the piece of each range that a key is in, and the first one that begins at or behind it."""
         low, high = ranges.at + 1, ranges.end
@@ -265,34 +241,74 @@ class Forest:
             at: first piece of each of the five parts.
             size: how many reach into it.
         """
-        new = ranges.block < 0
-        count = int(new.sum())
-        numbers = ranges.block.copy()
-        numbers[new] = self._blocks.add(count) + np.arange(count)
+        numbers = self._blocks_of(ranges)
         words = self._blocks.words
-        words.reshape(-1)[ranges.place[new]] = numbers[new]
         low = np.concatenate([ranges.low[:, None], starts], axis=1)
         high = np.concatenate([starts - np.uint64(1), ranges.high[:, None]], axis=1)
-        used = (_KEY_BITS - _bit_length(low ^ high)).astype(np.uint8)
         words.view(np.uint64)[numbers, :_CUTS] = starts
         words[numbers, _VALUES : _VALUES + _WAYS] = np.where(size > 1, 0, self._values[at])
-        words.view(np.uint8)[numbers, _USED : _USED + _WAYS] = used
         repeats = np.zeros(at.shape, np.bool_)
         repeats[:, 1:-1] = starts[:, 1:] == starts[:, :-1]
         cut = (size > 1) & ~repeats
         place = (numbers * _ENTRIES + _VALUES)[:, None] + np.arange(_WAYS)[None, :]
         return _Ranges(at[cut], size[cut], low[cut], high[cut], place[cut], np.full(int(cut.sum()), -1))
 
-    def _part(self, ranges: _Ranges, bits: Indexes) -> _Ranges:
-        """Tell equal parts of ranges apart by so many bits of the key."""
-        parts = _Parts(ranges, bits, self._starts)
-        cut = np.bincount(parts.owner[parts.first_cut], minlength=len(ranges))
-        each = cut * 100 >= (_BLOCKS_SHARE << bits)
+    def _blocks_of(self, ranges: _Ranges) -> Indexes:
+        """Return the number of the block of each range; where there is none yet, there is now, and the entry leads to it."""
+        new = ranges.block < 0
+        count = int(new.sum())
+        numbers = ranges.block.copy()
+        numbers[new] = self._blocks.add(count) + np.arange(count)
+        self._blocks.words.reshape(-1)[ranges.place[new]] = numbers[new]
+        return numbers
+
+    def _part(self, ranges: _Ranges, first: U64, last: U64, bits: Indexes) -> _Ranges:
+        """Tell equal parts of a part of ranges apart by so many bits of the key.
+
+        Args:
+            ranges: the ranges.
+            first: key where the part of each begins; so many lower bits of it are 0 as the part has.
+            last: its last key.
+            bits: how many.
+        """
+        numbers = self._blocks_of(ranges)
+        begin, before = self._reaching(ranges, first)
+        end, behind = self._reaching(ranges, last + np.uint64(1))
+        is_begin, is_end = first <= ranges.low, last >= ranges.high
+        begin[is_begin] = before[is_begin] = ranges.at[is_begin]
+        end[is_end] = behind[is_end] = ranges.end[is_end]
+        window = _Ranges(begin, behind - begin, first, last, ranges.place, numbers)
+        found = [self._parts_of(window, bits)]
+        nowhere = np.full(len(ranges), -1)
+        for word, outside in (
+            (_BEFORE, _Ranges(ranges.at, before - ranges.at, ranges.low, first - np.uint64(1), numbers, nowhere)),
+            (_BEHIND, _Ranges(end, ranges.end - end, last + np.uint64(1), ranges.high, numbers, nowhere)),
+        ):
+            one = outside.size == 1
+            self._blocks.words[numbers[one], word] = self._values[outside.at[one]]
+            several = outside.take(outside.size > 1)
+            found.append(replace(several, place=several.place * _ENTRIES + word))
+        return _Ranges.joined(found)
+
+    def _parts_of(self, windows: _Ranges, bits: Indexes) -> _Ranges:
+        """Write the parts of windows, and into the block of each window where they are; return those that are cut."""
+        parts = _Parts(windows, bits, self._starts)
+        cut = np.bincount(parts.owner[parts.first_cut], minlength=len(windows))
+        each = (cut * 100 >= (_BLOCKS_SHARE << bits)) | (windows.size >= _CHEAP << bits)
         found: list[_Ranges] = []
-        for write, flag, which in ((self._blocks_each, 0, each), (self._fan, int(Ipv6Entry.FAN), ~each)):
-            some = ranges.take(which)
-            first, inner = write(_Parts(some, bits[which], self._starts))
-            self._blocks.words.reshape(-1)[some.place] = first | bits[which] << int(Ipv6Entry.BITS_SHIFT) | flag
+        for write, kind, which in (
+            (self._blocks_each, Ipv6Kind.BLOCKS, each),
+            (self._fan, Ipv6Kind.FAN, ~each),
+        ):
+            some = windows.take(which)
+            block, inner = write(_Parts(some, bits[which], self._starts))
+            words = self._blocks.words
+            words[some.block] = 0
+            words.view(np.uint64)[some.block, _FIRST // 2] = some.low
+            words.view(np.uint64)[some.block, _SPAN // 2] = some.high - some.low
+            words[some.block, _BLOCK] = block
+            words[some.block, _SHIFT] = some.width - bits[which]
+            words[some.block, _KIND] = kind
             found.append(inner)
         return _Ranges.joined(found)
 
@@ -302,9 +318,8 @@ class Forest:
         words = self._blocks.words[block:]
         words.view(np.uint64)[:, :_CUTS] = parts.low()[:, None]
         words[:, _VALUES : _VALUES + _WAYS] = parts.spread(self._values)[:, None]
-        words.view(np.uint8)[:, _USED : _USED + _WAYS] = (_KEY_BITS - parts.rest)[parts.range_of_part][:, None]
         number = block + parts.cut
-        return block + parts.before, parts.inner(number * _ENTRIES + _VALUES + _CUTS, number)
+        return block + parts.before, parts.inner(number, number)
 
     def _fan(self, parts: _Parts) -> tuple[Indexes, _Ranges]:
         """Write an entry for each part; return the first block of each range, and those parts that are cut."""

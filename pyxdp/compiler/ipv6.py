@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyxdp.compiler.forest import U32, U64
 
 #: What leads to a tree of lower halves, but for the number of its first block.
-_LOWER: Final = int(Ipv6Entry.LOWER) | 1 << int(Ipv6Entry.BITS_SHIFT)
+_LOWER: Final = int(Ipv6Entry.LOWER)
 
 
 def ipv6_blocks(high: U64, low: U64, classes: U32) -> U32:

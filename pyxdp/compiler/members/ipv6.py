@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Ipv6Entry, Limit
+from pyxdp.abi import Entry, Ipv6Entry, Ipv6Kind, Limit
 from pyxdp.compiler.members.delta import NeedsRebuildError
 from pyxdp.compiler.members.pieces import overlaid
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _LEAF: Final = int(Entry.LEAF)
 _CLASS: Final = int(Entry.LEAF_MASK)
 _LOWER: Final = int(Ipv6Entry.LOWER)
-#: What every walk begins with, and what leads to a tree of lower halves: two blocks, one for each first bit.
-_TREE: Final = 1 << int(Ipv6Entry.BITS_SHIFT)
 _VALUES: Final = int(Limit.BLOCK_CUTS) + 1
 _FAN: Final = int(Limit.BLOCK_ENTRIES)
 _HALF: Final = 64
@@ -39,9 +37,15 @@ _LOW: Final = (1 << _HALF) - 1
 _TOGETHER: Final = _VALUES**2
 #: Entries that one change visits at most; more are compiled afresh in less time.
 _MANY: Final = 20_000
-_ONES: Final = abi.encode(abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, bytes(_VALUES)))
-#: Where the values begin in the words of a block of cuts.
-_FIRST_VALUE: Final = int(np.flatnonzero(np.frombuffer(_ONES, np.uint32))[0])
+# Where the entries are in the words of blocks.
+_FIRST_VALUE, _BEFORE, _BEHIND = (
+    int(np.flatnonzero(np.frombuffer(abi.encode(one), np.uint32))[0])
+    for one in (
+        abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, 0),
+        abi.Parts(0, 0, 0, 0, 1, 0, 0),
+        abi.Parts(0, 0, 0, 0, 0, 1, 0),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,12 @@ class _Range:
     Attributes:
         entry: the entry.
         upper: ``None`` while the key is the upper half; else the upper half, and the key is the lower one.
-        bits: of the key that are unused yet, where it takes more of them.
     """
 
     entry: int
     first: int
     last: int
     upper: int | None
-    bits: int
 
     @property
     def first_address(self) -> int:
@@ -73,22 +75,12 @@ class _Range:
         return bool(self.entry & _LEAF)
 
     @property
-    def is_cuts(self) -> bool:
-        """Whether it leads to cuts of the same key."""
-        return not self.entry & (_LEAF | _LOWER) and not self.taken
-
-    @property
     def block(self) -> int:
         return self.entry & Ipv6Entry.BLOCK_MASK
 
-    @property
-    def taken(self) -> int:
-        """Bits of the key that choose an entry of a fan, or one of several blocks of cuts; 0 for a single one."""
-        return self.entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
-
-    def lower(self) -> _Range:
-        """The same with the lower half of addresses as the key, as an entry with ``LOWER`` has it."""
-        return _Range(self.entry & ~_LOWER, 0, _LOW, self.first, _HALF)
+    def inside(self, first: int, last: int) -> tuple[int, int]:
+        """Return the first and last key of a range of addresses that is within this one."""
+        return (first >> _HALF, last >> _HALF) if self.upper is None else (first & _LOW, last & _LOW)
 
     def clipped(self, spans: Spans) -> Spans:
         """Cut ascending spans to the addresses here."""
@@ -114,7 +106,7 @@ class Ipv6Table:
         Raises:
             NeedsRebuildError: there is no room, or walks would become too long.
         """
-        _Change(self._blocks, renamed).remapped(_Range(_TREE, 0, _LOW, None, _HALF), spans, 0)
+        _Change(self._blocks, renamed).remapped_tree(0, None, spans)
 
 
 class _Change:
@@ -124,6 +116,12 @@ class _Change:
         self._blocks = blocks
         self._renamed = renamed
         self._visited = 0
+
+    def remapped_tree(self, block: int, upper: int | None, spans: Spans) -> None:
+        """Change the tree of a half of addresses, which begins with two blocks."""
+        for number, first, last in ((block, 0, _LOW >> 1), (block + 1, _LOW + 1 >> 1, _LOW)):
+            at = _Range(number, first, last, upper)
+            self._remap_entries(self._entries(at, at.clipped(spans), 0), spans)
 
     def remapped(self, at: _Range, spans: Spans, depth: int) -> int:
         """Change what an entry leads to; return what the entry has to be.
@@ -140,16 +138,18 @@ class _Change:
         if at.is_leaf:
             return self._remapped_leaf(at, spans, depth)
         if at.entry & _LOWER:
-            after = self.remapped(at.lower(), spans, 0)
-            return after if after & _LEAF else _LOWER | after
-        children = list(self._values(at) if at.is_cuts else self._parted(at, spans))
-        if at.is_cuts and any(child.is_leaf and _cuts(spans, child) for _, _, child in children):
+            self.remapped_tree(at.block, at.first, spans)
+            return at.entry
+        if self._is_cuts(at) and any(child.is_leaf and _cuts(spans, child) for *_, child in self._values(at)):
             return self._rewritten(at, spans, depth)
-        for number, word, child in children:
-            after = self.remapped(child, spans, depth + 1)
+        self._remap_entries(self._entries(at, spans, depth), spans)
+        return at.entry
+
+    def _remap_entries(self, entries: Iterator[tuple[int, int, int, _Range]], spans: Spans) -> None:
+        for depth, number, word, child in entries:
+            after = self.remapped(child, spans, depth)
             if after != child.entry:
                 self._blocks.store(number, word, after)
-        return at.entry
 
     def _visit(self) -> None:
         self._visited += 1
@@ -178,7 +178,7 @@ class _Change:
         ends = [start - 1 for start, _ in pieces[1:]] + [at.last_address]
         if at.upper is not None:
             for (start, number), end in zip(pieces, ends, strict=True):
-                yield _Range(_LEAF | number, start & _LOW, end & _LOW, at.upper, 0)
+                yield _Range(_LEAF | number, start & _LOW, end & _LOW, at.upper)
             return
         mixed: Pieces = []
         for (start, number), end in zip(pieces, ends, strict=True):
@@ -192,21 +192,21 @@ class _Change:
             if last & _LOW != _LOW:
                 mixed, last = [(0, number)], (last & ~_LOW) - 1
             if first <= last:
-                yield _Range(_LEAF | number, first >> _HALF, last >> _HALF, None, 0)
+                yield _Range(_LEAF | number, first >> _HALF, last >> _HALF, None)
 
     def _mixed(self, upper: int, pieces: Pieces) -> _Range:
         """The range of a single upper half, whose lower halves have several classes."""
-        inner = list(self._parts(_Range(0, 0, _LOW, upper, 0), [(upper << _HALF | low, one) for low, one in pieces]))
+        inner = list(self._parts(_Range(0, 0, _LOW, upper), [(upper << _HALF | low, one) for low, one in pieces]))
         lower = [replace(one, last=min(one.last, _LOW >> 1)) for one in inner if one.first <= _LOW >> 1]
         higher = [replace(one, first=max(one.first, _LOW + 1 >> 1)) for one in inner if one.last > _LOW >> 1]
         blocks = np.concatenate([self._block(lower, 0), self._block(higher, 0)])
-        return _Range(_LOWER | _TREE | self._blocks.append(blocks), upper, upper, None, 0)
+        return _Range(_LOWER | self._blocks.append(blocks), upper, upper, None)
 
     def _rewritten(self, at: _Range, spans: Spans, depth: int) -> int:
         """Write cuts anew, together with those below and above as long as they are few."""
         before = list(islice(self._flat(at), _TOGETHER + 1))
         if len(before) > _TOGETHER:
-            before = [child for _, _, child in self._values(at)]
+            before = [child for *_, child in self._values(at)]
         after: list[_Range] = []
         for child in before:
             inside = child.clipped(spans)
@@ -218,40 +218,50 @@ class _Change:
 
     def _flat(self, at: _Range) -> Iterator[_Range]:
         """Yield the values of cuts, and of cuts that these lead to."""
-        for _, _, child in self._values(at):
-            if child.is_cuts:
+        for *_, child in self._values(at):
+            if self._is_cuts(child):
                 yield from self._flat(child)
             else:
                 yield child
 
-    def _parted(self, at: _Range, spans: Spans) -> Iterator[tuple[int, int, _Range]]:
-        """Yield block, word and range of the entries behind equal parts of a range that spans concern.
+    def _is_cuts(self, at: _Range) -> bool:
+        """Whether a range leads to cuts of the same key."""
+        return not at.entry & (_LEAF | _LOWER) and self._kind(at.block) == Ipv6Kind.CUTS
 
-        An entry of a fan is one such; a block of cuts has several.
+    def _kind(self, block: int) -> int:
+        return abi.decode(abi.Cuts, self._blocks.element(block).tobytes()).kind
+
+    def _entries(self, at: _Range, spans: Spans, depth: int) -> Iterator[tuple[int, int, int, _Range]]:
+        """Yield the entries behind a block that spans concern: depth of the range, block, word, and the range.
+
+        Where there is a block for each of some parts, these are the entries of those blocks.
         """
-        bits = at.bits - at.taken
-        begin = at.first >> at.bits << at.bits
-        behind = 0
-        for low, high in spans:
-            first, last = ((one >> _HALF if at.upper is None else one & _LOW) - begin >> bits for one in (low, high))
-            for place in range(max(first, behind), last + 1):
-                start = begin + (place << bits)
-                ends = max(start, at.first), min(start + (1 << bits) - 1, at.last)
-                if at.entry & Ipv6Entry.FAN:
-                    number, word = at.block + place // _FAN, place % _FAN
-                    yield number, word, _Range(int(self._blocks.element(number)[word]), *ends, at.upper, bits)
-                else:
-                    yield from self._values(_Range(at.block + place, *ends, at.upper, bits))
-            behind = last + 1
+        if self._kind(at.block) == Ipv6Kind.CUTS:
+            yield from ((depth + 1, *found) for found in self._values(at))
+            return
+        parts = abi.decode(abi.Parts, self._blocks.element(at.block).tobytes())
+        last = parts.first + parts.span
+        if at.first < parts.first:
+            yield depth + 1, at.block, _BEFORE, replace(at, entry=parts.before, last=parts.first - 1)
+        if last < at.last:
+            yield depth + 1, at.block, _BEHIND, replace(at, entry=parts.behind, first=last + 1)
+        for place in _places(parts, at, spans):
+            start = parts.first + (place << parts.shift)
+            ends = max(start, at.first), min(start + (1 << parts.shift) - 1, at.last)
+            if parts.kind == Ipv6Kind.BLOCKS:
+                yield from self._entries(_Range(parts.block + place, *ends, at.upper), spans, depth + 1)
+            else:
+                number, word = parts.block + place // _FAN, place % _FAN
+                yield depth + 1, number, word, _Range(int(self._blocks.element(number)[word]), *ends, at.upper)
 
     def _values(self, at: _Range) -> Iterator[tuple[int, int, _Range]]:
         """Yield block, word and range of the values of cuts that some key has."""
         cuts = abi.decode(abi.Cuts, self._blocks.element(at.block).tobytes())
         starts = [at.first, *cuts.start, at.last + 1]
-        for place, (entry, used) in enumerate(zip(cuts.value, cuts.used, strict=True)):
+        for place, entry in enumerate(cuts.value):
             first, last = starts[place], min(starts[place + 1] - 1, at.last)
             if first <= last:
-                yield at.block, _FIRST_VALUE + place, _Range(entry, first, last, at.upper, _HALF - used)
+                yield at.block, _FIRST_VALUE + place, _Range(entry, first, last, at.upper)
 
     def _tree(self, parts: Sequence[_Range], depth: int) -> int:
         """Write cuts for ascending ranges, with as few steps as possible; return an entry that leads there."""
@@ -266,12 +276,21 @@ class _Change:
             size *= _VALUES
         groups = [parts[at : at + size] for at in range(0, len(parts), size)]
         values = [self._tree(group, depth + 1) for group in groups]
-        used = [_HALF - group[0].bits if len(group) == 1 else 0 for group in groups]
         starts = [group[0].first for group in groups[1:]] or [parts[0].first]
         missing = _VALUES - len(groups)
         starts += starts[-1:] * (_VALUES - 1 - len(starts))
-        cuts = abi.Cuts(tuple(starts), (*values, *values[-1:] * missing), bytes([*used, *used[-1:] * missing]))
+        cuts = abi.Cuts(tuple(starts), (*values, *values[-1:] * missing), Ipv6Kind.CUTS)
         return np.frombuffer(abi.encode(cuts), np.uint32)
+
+
+def _places(parts: abi.Parts, at: _Range, spans: Spans) -> Iterator[int]:
+    """Yield the numbers of the parts of a range that spans concern."""
+    behind = 0
+    for low, high in spans:
+        first, last = at.inside(low, high)
+        first, last = max(first - parts.first, 0), min(last - parts.first, parts.span)
+        yield from range(max(first >> parts.shift, behind), (last >> parts.shift) + 1)
+        behind = (last >> parts.shift) + 1
 
 
 def _merged(parts: Sequence[_Range]) -> list[_Range]:

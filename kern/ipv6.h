@@ -30,49 +30,53 @@ static __always_inline __u32 entry_in_cuts(const struct pyxdp_cuts *cuts, __u64 
 	return ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + (place & 7)];
 }
 
-/* The walk behind an entry. at: the first block of the slot in the upper half, the entry in the lower half. Global and with numbers as
- * arguments only, so that the verifier looks at it once, and so on kernels before 5.12 too. */
-__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low)
+/*
+ * The walk behind an entry. at: the first block of the slot in the upper half, the entry in the lower half. none: 0; as an argument
+ * it is any number to the verifier, and so is every sum with it: all ways through the loop look alike. Global and with numbers as
+ * arguments only, so that the verifier looks at it once, and so on kernels before 5.12 too.
+ */
+__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 none)
 {
-	__u32 base = at >> 32, entry = at, number;
+	__u64 base = at >> 32, entry = at, key = none + high, block, place;
 	const struct pyxdp_parts *parts;
 	const struct pyxdp_cuts *cuts;
-	const struct pyxdp_fan *fan;
-	__u64 key = high, place;
 
-	number = entry & PYXDP_IPV6_BLOCK_MASK;
+	block = none + base + (entry & PYXDP_IPV6_BLOCK_MASK);
+	if (entry & PYXDP_IPV6_LOWER) {
+		key = none + low;
+		block += low >> 63;
+	}
 	for (__u64 i = 0; i < PYXDP_IPV6_STEPS; i++) {
-		if (entry & PYXDP_IPV6_LOWER) {
-			key = low;
-			number += low >> 63;
-		}
-		cuts = ipv6_block(base + number);
+		/* Sums that clang keeps from one round to the next would be the same number to the verifier, not any. */
+		asm volatile("" : "+r"(none));
+		cuts = ipv6_block(block);
 		if (!cuts)
-			return MISS;
+			break;
+		parts = (const void *)cuts;
+		place = key - parts->first;
 		if (cuts->kind == PYXDP_IPV6_CUTS) {
 			entry = entry_in_cuts(cuts, key);
+		} else if (place > parts->span) {
+			entry = (__s64)place < 0 ? parts->before : parts->behind;
 		} else {
-			parts = (const void *)cuts;
-			place = key - parts->first;
-			if (place > parts->span) {
-				entry = (__s64)place < 0 ? parts->before : parts->behind;
-			} else {
-				place >>= parts->shift & 63;
-				number = parts->block;
-				if (parts->kind == PYXDP_IPV6_BLOCKS) {
-					number += place;
-					entry = 0;
-					continue;
-				}
-				fan = (const void *)ipv6_block(base + number + place / PYXDP_BLOCK_ENTRIES);
-				if (!fan)
-					return MISS;
-				entry = fan->entry[place % PYXDP_BLOCK_ENTRIES];
+			place >>= parts->shift & 63;
+			block = none + base + parts->block;
+			if (parts->kind == PYXDP_IPV6_BLOCKS) {
+				block += place;
+				continue;
 			}
+			parts = (const void *)ipv6_block(block + place / PYXDP_BLOCK_ENTRIES);
+			if (!parts)
+				break;
+			entry = ((const struct pyxdp_fan *)parts)->entry[place % PYXDP_BLOCK_ENTRIES];
 		}
 		if (entry & PYXDP_LEAF)
 			return entry;
-		number = entry & PYXDP_IPV6_BLOCK_MASK;
+		block = none + base + (entry & PYXDP_IPV6_BLOCK_MASK);
+		if (entry & PYXDP_IPV6_LOWER) {
+			key = none + low;
+			block += low >> 63;
+		}
 	}
 	return MISS;
 }
@@ -99,7 +103,7 @@ static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *add
 		if (entry & PYXDP_LEAF)
 			return entry;
 	}
-	return pyxdp_walk_ipv6((__u64)base << 32 | entry, address->high, address->low);
+	return pyxdp_walk_ipv6((__u64)base << 32 | entry, address->high, address->low, 0);
 }
 
 #endif

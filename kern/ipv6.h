@@ -30,6 +30,28 @@ static __always_inline __u32 entry_in_cuts(const struct pyxdp_cuts *cuts, __u64 
 	return ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + (place & 7)];
 }
 
+/* entry, or that of one of the ranges if the key is inside. low: the lower half of the address, where key is the upper one. */
+static __always_inline __u64 entry_in_range(const struct pyxdp_ranges *ranges, int n, __u64 key, __u64 low, __u64 entry)
+{
+	__u64 value = ranges->value[n + 1], span = ranges->span[n], distance = key - ranges->first[n];
+	__u64 is_host = (__s64)(value << 34) >> 63, outside;
+
+	/* A host is a range of nothing else, at a distance of 0 in both halves. */
+	distance |= (low ^ span) & is_host;
+	outside = (__s64)(distance | ((span & ~is_host) - distance)) >> 63;
+	return entry ^ ((entry ^ value) & ~outside);
+}
+
+static __always_inline __u32 entry_in_ranges(const struct pyxdp_ranges *ranges, __u64 key, __u64 low)
+{
+	__u64 entry = ranges->value[0];
+
+	entry = entry_in_range(ranges, 0, key, low, entry);
+	entry = entry_in_range(ranges, 1, key, low, entry);
+	entry = entry_in_range(ranges, 2, key, low, entry);
+	return entry & ~(__u64)PYXDP_IPV6_HOST;
+}
+
 /*
  * The walk behind an entry. at: the first block of the slot in the upper half, the entry in the lower half. none: 0; as an argument
  * it is any number to the verifier, and so is every sum with it: all ways through the loop look alike. Global and with numbers as
@@ -65,10 +87,17 @@ __noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 none)
 				block += place;
 				continue;
 			}
-			parts = (const void *)ipv6_block(block + place / PYXDP_BLOCK_ENTRIES);
-			if (!parts)
-				break;
-			entry = ((const struct pyxdp_fan *)parts)->entry[place % PYXDP_BLOCK_ENTRIES];
+			if (parts->kind == PYXDP_IPV6_FAN) {
+				cuts = ipv6_block(block + place / PYXDP_BLOCK_ENTRIES);
+				if (!cuts)
+					break;
+				entry = ((const struct pyxdp_fan *)cuts)->entry[place % PYXDP_BLOCK_ENTRIES];
+			} else {
+				cuts = ipv6_block(block + place);
+				if (!cuts)
+					break;
+				entry = entry_in_ranges((const void *)cuts, key, low);
+			}
 		}
 		if (entry & PYXDP_LEAF)
 			return entry;
@@ -84,26 +113,26 @@ __noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 none)
 /* Without a call where the way is as short as it is for most addresses. */
 static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *address)
 {
-	__u32 base = slot * pyxdp_half_ipv6, number = address->high >> 63, entry;
+	__u32 base = slot * pyxdp_half_ipv6, number = address->high >> 63, kind = PYXDP_IPV6_BLOCKS, entry;
 	const struct pyxdp_cuts *cuts = ipv6_block(base + number);
 	const struct pyxdp_parts *parts;
 	__u64 place;
 
-	for (int i = 0; i < PARTS_AT_ONCE && cuts && cuts->kind == PYXDP_IPV6_BLOCKS; i++) {
+	for (int i = 0; i < PARTS_AT_ONCE && cuts && kind == PYXDP_IPV6_BLOCKS && cuts->kind & PYXDP_IPV6_BLOCKS; i++) {
 		parts = (const void *)cuts;
 		place = address->high - parts->first;
 		if (place > parts->span)
 			break;
 		number = parts->block + (place >> (parts->shift & 63));
+		kind = parts->kind;
 		cuts = ipv6_block(base + number);
 	}
 	entry = number;
-	if (cuts && cuts->kind == PYXDP_IPV6_CUTS) {
+	if (cuts && kind == PYXDP_IPV6_RANGES)
+		entry = entry_in_ranges((const void *)cuts, address->high, address->low);
+	else if (cuts && cuts->kind == PYXDP_IPV6_CUTS)
 		entry = entry_in_cuts(cuts, address->high);
-		if (entry & PYXDP_LEAF)
-			return entry;
-	}
-	return pyxdp_walk_ipv6((__u64)base << 32 | entry, address->high, address->low, 0);
+	return entry & PYXDP_LEAF ? entry : pyxdp_walk_ipv6((__u64)base << 32 | entry, address->high, address->low, 0);
 }
 
 #endif

@@ -59,6 +59,7 @@ enum pyxdp_limit {
 	PYXDP_PIECES_PER_UNIT = 4,
 	PYXDP_BLOCK_ENTRIES = 16, /* of a fan's block */
 	PYXDP_BLOCK_CUTS = 4,
+	PYXDP_BLOCK_RANGES = 3,
 	PYXDP_NAME_LEN = 256, /* a Kubernetes name (253), NUL-terminated */
 	PYXDP_IFNAME_LEN = 16,
 	PYXDP_DIGEST_LEN = 32,
@@ -150,6 +151,7 @@ enum pyxdp_piece {
  * than /64 are, with the lower ones. An entry is
  *   bit 31      a class in the lower bits: the walk is over. Without it:
  *   bit 30      from here on, the key is the lower 64 bits
+ *   bit 29      only in struct pyxdp_ranges, see there
  *   bits 23..0  number of a block
  * The walk begins as if with an entry of 0. Where a key is new, there and behind bit 30, the number is that of two blocks: the first is
  * for keys whose top bit is 0, the second for the others. So no block is of more than 2^63 keys. What a block is, it says itself
@@ -159,6 +161,7 @@ enum pyxdp_piece {
  */
 enum pyxdp_ipv6_entry {
 	PYXDP_IPV6_LOWER = 0x40000000,
+	PYXDP_IPV6_HOST = 0x20000000,
 	PYXDP_IPV6_BLOCK_MASK = 0x00ffffff,
 	PYXDP_IPV6_STEPS = 48, /* blocks that a walk may visit; longer ones have no class */
 };
@@ -167,6 +170,7 @@ enum pyxdp_ipv6_kind {
 	PYXDP_IPV6_CUTS = 0,   /* struct pyxdp_cuts: the next entry is one of its values */
 	PYXDP_IPV6_BLOCKS = 1, /* struct pyxdp_parts: the next block is the n-th behind */
 	PYXDP_IPV6_FAN = 2,    /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
+	PYXDP_IPV6_RANGES = 3, /* struct pyxdp_parts: the next entry is in the n-th block behind (struct pyxdp_ranges) */
 };
 
 /* What a rule does with a packet that matches it. */
@@ -290,8 +294,8 @@ struct pyxdp_cuts {
 };
 
 /*
- * pyxdp_ipv6[block]: equal parts of a range of keys, of 2^shift keys each, from first to first + span. Part n of BLOCKS is block
- * number block + n; that of FAN is entry n % 16 of block number block + n / 16. Keys outside of the parts have an entry here.
+ * pyxdp_ipv6[block]: equal parts of a range of keys, of 2^shift keys each, from first to first + span. Part n of BLOCKS and RANGES is
+ * block number block + n; that of FAN is entry n % 16 of block number block + n / 16. Keys outside of the parts have an entry here.
  */
 struct pyxdp_parts {
 	__u64 first;
@@ -302,6 +306,17 @@ struct pyxdp_parts {
 	__u32 behind; /* that for keys above first + span */
 	__u8 pad[28];
 	__u32 kind; /* where struct pyxdp_cuts has it */
+};
+
+/*
+ * pyxdp_ipv6[block]: ranges inside of a part. value[n + 1] is the entry for keys from first[n] to first[n] + span[n], less than 2^63
+ * keys; with bit 29 (HOST), for the one address whose upper half is first[n] and whose lower half is span[n]. The last one counts
+ * where several hold a key; value[0] is the entry for keys that are in none. A place that is not used has the key before the part.
+ */
+struct pyxdp_ranges {
+	__u64 first[PYXDP_BLOCK_RANGES];
+	__u64 span[PYXDP_BLOCK_RANGES];
+	__u32 value[PYXDP_BLOCK_RANGES + 1];
 };
 
 struct pyxdp_counter {
@@ -358,6 +373,7 @@ _Static_assert(sizeof(struct pyxdp_pieces) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_fan) == 64, "layout");
 _Static_assert(sizeof(struct pyxdp_cuts) == 64, "layout");
 _Static_assert(sizeof(struct pyxdp_parts) == 64, "layout");
+_Static_assert(sizeof(struct pyxdp_ranges) == 64, "layout");
 _Static_assert(__builtin_offsetof(struct pyxdp_parts, kind) == __builtin_offsetof(struct pyxdp_cuts, kind), "layout");
 _Static_assert(sizeof(struct pyxdp_counter) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_name) == 376, "layout");

@@ -38,6 +38,7 @@ class Field(IntEnum):
 
 class Ipv6Entry(IntEnum):
     LOWER = 1073741824
+    HOST = 536870912
     BLOCK_MASK = 16777215
     STEPS = 48
 
@@ -45,6 +46,7 @@ class Ipv6Kind(IntEnum):
     CUTS = 0
     BLOCKS = 1
     FAN = 2
+    RANGES = 3
 
 class Limit(IntEnum):
     SLOTS = 2
@@ -60,6 +62,7 @@ class Limit(IntEnum):
     PIECES_PER_UNIT = 4
     BLOCK_ENTRIES = 16
     BLOCK_CUTS = 4
+    BLOCK_RANGES = 3
     NAME_LEN = 256
     IFNAME_LEN = 16
     DIGEST_LEN = 32
@@ -192,6 +195,11 @@ class Parts(NamedTuple):
 
 class Pieces(NamedTuple):
     piece: tuple[int, ...]
+
+class Ranges(NamedTuple):
+    first: tuple[int, ...]
+    span: tuple[int, ...]
+    value: tuple[int, ...]
 
 class RowPair(NamedTuple):
     row: tuple[int, ...]

@@ -5,8 +5,9 @@ costs a cache miss a level. So each range of keys takes what fits what is in it:
 
 * up to five pieces: one block of *cuts*, in one cache line;
 * many, spread evenly over the range or over a part of it: equal parts of that part, about as many as there are pieces,
-  whatever their number. A block for each, which may be of any kind again; or a *fan* of entries, if most of the parts
-  are of one class;
+  whatever their number. For each a block of up to three *ranges* beside which it has one class, single addresses
+  included; or a block of any kind again, if that is too little for many of them; or a *fan* of entries, if most of the
+  parts are of one class;
 * anything else: cuts into five parts with as many pieces each, which bounds the depth of any tree whatever the data.
 """
 
@@ -21,6 +22,8 @@ from pyxdp.abi import Ipv6Entry, Ipv6Kind, Limit
 from pyxdp.errors import CapacityError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     U64: TypeAlias = NDArray[np.uint64]
@@ -41,6 +44,9 @@ _SHIFT: Final = 5
 _BEFORE: Final = 6
 _BEHIND: Final = 7
 _KIND: Final = _ENTRIES - 1
+# The same for struct pyxdp_ranges.
+_RANGES: Final = int(Limit.BLOCK_RANGES)
+_RANGE_VALUES: Final = 4 * _RANGES
 _BITS_MIN: Final = 4
 _BITS_MAX: Final = 22
 #: Pieces that two levels of cuts hold; equal parts are no better than that.
@@ -53,6 +59,8 @@ _OUTLIERS: Final = 16
 _BLOCKS_SHARE: Final = 40
 #: Levels behind which nothing but cuts into equal parts is tried: 8M pieces are ten more. Both halves fit into STEPS.
 _DEEP: Final = 11
+#: Of the parts that are cut, in per cent: if ranges are enough for so many, all are tried as such.
+_RANGES_SHARE: Final = 75
 
 
 class Blocks:
@@ -127,19 +135,42 @@ class _Ranges:
         return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
 
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Which pieces are of one key and have one class but for one address: what the key is one half of, and the other one.
+
+    All are arrays with one element a piece.
+
+    Attributes:
+        is_host: whether it is such a piece.
+        low: the other half of the address.
+        value: its entry.
+        plant: returns entries that lead to trees of the other half, for numbers of pieces; asked where they are needed.
+    """
+
+    is_host: NDArray[np.bool_]
+    low: U64
+    value: U32
+    plant: Callable[[Indexes], U32]
+
+
 class Forest:
     """Trees that share their pieces and blocks.
 
     Args:
         blocks: where trees are appended.
         starts: first key of each piece; ascending within each tree. That of a tree's first piece does not count.
-        values: the entry that each piece stands for.
+        values: the entry that each piece stands for; of hosts, that of all other addresses.
+        hosts: single addresses; ``None``: there are none.
     """
 
-    def __init__(self, blocks: Blocks, starts: U64, values: U32) -> None:
+    def __init__(self, blocks: Blocks, starts: U64, values: U32, hosts: Hosts | None = None) -> None:
         self._blocks = blocks
         self._starts = starts
         self._values = values
+        self._hosts = hosts
+        self._entries = values.copy() if hosts else values
+        self._unplanted = hosts.is_host.copy() if hosts else None
 
     def plant(self, at: Indexes, size: Indexes) -> Indexes:
         """Build trees over all keys.
@@ -246,7 +277,11 @@ class Forest:
         low = np.concatenate([ranges.low[:, None], starts], axis=1)
         high = np.concatenate([starts - np.uint64(1), ranges.high[:, None]], axis=1)
         words.view(np.uint64)[numbers, :_CUTS] = starts
-        words[numbers, _VALUES : _VALUES + _WAYS] = np.where(size > 1, 0, self._values[at])
+        ends = size == 1
+        words[numbers, _VALUES : _VALUES + _WAYS] = 0
+        entries = self._entries_of(at[ends])
+        row, place = np.nonzero(ends)
+        self._blocks.words[numbers[row], _VALUES + place] = entries
         repeats = np.zeros(at.shape, np.bool_)
         repeats[:, 1:-1] = starts[:, 1:] == starts[:, :-1]
         cut = (size > 1) & ~repeats
@@ -285,7 +320,8 @@ class Forest:
             (_BEHIND, _Ranges(end, ranges.end - end, last + np.uint64(1), ranges.high, numbers, nowhere)),
         ):
             one = outside.size == 1
-            self._blocks.words[numbers[one], word] = self._values[outside.at[one]]
+            entries = self._entries_of(outside.at[one])
+            self._blocks.words[numbers[one], word] = entries
             several = outside.take(outside.size > 1)
             found.append(replace(several, place=several.place * _ENTRIES + word))
         return _Ranges.joined(found)
@@ -293,11 +329,16 @@ class Forest:
     def _parts_of(self, windows: _Ranges, bits: Indexes) -> _Ranges:
         """Write the parts of windows, and into the block of each window where they are; return those that are cut."""
         parts = _Parts(windows, bits, self._starts)
-        cut = np.bincount(parts.owner[parts.first_cut], minlength=len(windows))
+        owner = parts.owner[parts.first_cut]
+        cut = np.bincount(owner, minlength=len(windows))
+        fits = _Fitting(parts.inner(parts.cut, parts.cut), self._starts, self._values, self._hosts).fits
+        fitting = np.bincount(owner[fits], minlength=len(windows))
         each = (cut * 100 >= (_BLOCKS_SHARE << bits)) | (windows.size >= _CHEAP << bits)
+        small = each & (fitting * 100 >= cut * _RANGES_SHARE)
         found: list[_Ranges] = []
         for write, kind, which in (
-            (self._blocks_each, Ipv6Kind.BLOCKS, each),
+            (self._blocks_each, Ipv6Kind.BLOCKS, each & ~small),
+            (self._ranges_each, Ipv6Kind.RANGES, small),
             (self._fan, Ipv6Kind.FAN, ~each),
         ):
             some = windows.take(which)
@@ -315,18 +356,102 @@ class Forest:
     def _blocks_each(self, parts: _Parts) -> tuple[Indexes, _Ranges]:
         """Write a block for each part; return the first of each range, and those parts that are cut."""
         block = self._blocks.add(parts.count)
-        words = self._blocks.words[block:]
+        entries = self._spread(parts)
+        words = self._blocks.words[block : block + parts.count]
         words.view(np.uint64)[:, :_CUTS] = parts.low()[:, None]
-        words[:, _VALUES : _VALUES + _WAYS] = parts.spread(self._values)[:, None]
+        words[:, _VALUES : _VALUES + _WAYS] = entries[:, None]
         number = block + parts.cut
         return block + parts.before, parts.inner(number, number)
+
+    def _ranges_each(self, parts: _Parts) -> tuple[Indexes, _Ranges]:
+        """Write a block of ranges for each part; return the first of each range, and what is too much for that."""
+        block = self._blocks.add(parts.count)
+        entries = self._spread(parts)
+        words = self._blocks.words[block : block + parts.count]
+        words.view(np.uint64)[:, :_RANGES] = (parts.low() - np.uint64(1))[:, None]
+        words[:, _RANGE_VALUES] = entries
+        number = block + parts.cut
+        inner = parts.inner(number * _ENTRIES + _RANGE_VALUES, np.full(len(number), -1))
+        fitting = _Fitting(inner, self._starts, self._values, self._hosts)
+        fitting.write(self._blocks.words, number)
+        return block + parts.before, inner.take(~fitting.fits)
 
     def _fan(self, parts: _Parts) -> tuple[Indexes, _Ranges]:
         """Write an entry for each part; return the first block of each range, and those parts that are cut."""
         block = self._blocks.add(parts.count // _ENTRIES)
-        self._blocks.words[block:].reshape(-1)[:] = parts.spread(self._values)
+        entries = self._spread(parts)
+        self._blocks.words[block : block + parts.count // _ENTRIES].reshape(-1)[:] = entries
         nowhere = np.full(len(parts.cut), -1)
         return block + parts.before // _ENTRIES, parts.inner(block * _ENTRIES + parts.cut, nowhere)
+
+    def _spread(self, parts: _Parts) -> U32:
+        """The entry of the piece that each part begins with; 0 where that is not all of the part."""
+        entries = np.zeros(parts.count, np.uint32)
+        whole = np.ones(parts.count, np.bool_)
+        whole[parts.cut] = False
+        entries[whole] = self._entries_of(parts.begin()[whole])
+        return entries
+
+    def _entries_of(self, pieces: Indexes) -> U32:
+        """The entries of pieces; trees that some lead to are planted now."""
+        if self._hosts is not None and self._unplanted is not None:
+            new = np.unique(pieces[self._unplanted[pieces]])
+            if len(new):
+                self._unplanted[new] = False
+                self._entries[new] = self._hosts.plant(new)
+        return self._entries[pieces]
+
+
+class _Fitting:
+    """Which ranges are few enough for a block of ranges, and what is in it.
+
+    Attributes:
+        fits: whether each range is one of them.
+    """
+
+    def __init__(self, ranges: _Ranges, starts: U64, values: U32, hosts: Hosts | None) -> None:
+        self._ranges = ranges
+        self._hosts = hosts
+        self._pieces, self._owner, leads = _members(ranges.at, ranges.size)
+        last = np.append(leads[1:], np.ones(min(1, len(leads)), np.bool_))
+        self._first = np.where(leads, ranges.low[self._owner], starts[self._pieces])
+        following = starts[np.minimum(self._pieces + 1, len(starts) - 1)]
+        self._span = np.where(last, ranges.high[self._owner], following - np.uint64(1)) - self._first
+        self._value = values[self._pieces]
+        self._is_host = hosts.is_host[self._pieces] if hosts else np.zeros(len(self._pieces), np.bool_)
+        # What the first piece or the last one has is beside the ranges, whichever takes fewer of them.
+        self._beside = values[ranges.at]
+        other = values[ranges.end - 1]
+        needed, alternative = self._needed(self._beside), self._needed(other)
+        self._beside = np.where(alternative < needed, other, self._beside)
+        self.fits = np.minimum(needed, alternative) <= _RANGES
+
+    def _needed(self, beside: U32) -> Indexes:
+        """How many ranges each range takes."""
+        needed = (self._value != beside[self._owner]).astype(np.int64) + self._is_host
+        counted: Indexes = np.bincount(self._owner, needed, minlength=len(self._ranges)).astype(np.int64)
+        return counted
+
+    def write(self, words: U32, numbers: Indexes) -> None:
+        """Write blocks with those numbers for the ranges that fit."""
+        words[numbers[self.fits], _RANGE_VALUES] = self._beside[self.fits]
+        fits = self.fits[self._owner]
+        is_range, is_host = fits & (self._value != self._beside[self._owner]), fits & self._is_host
+        # A host comes behind the range that it is in: later ones count.
+        piece = np.repeat(np.arange(len(self._pieces)), is_range.astype(np.int64) + is_host)
+        again = np.diff(piece, prepend=-1) == 0
+        host = is_host[piece] & (again | ~is_range[piece])
+        owner = self._owner[piece]
+        place = np.arange(len(piece)) - np.searchsorted(owner, owner)
+        number = numbers[owner]
+        keys = words.view(np.uint64)
+        keys[number, place] = self._first[piece]
+        keys[number, _RANGES + place] = self._span[piece]
+        words[number, _RANGE_VALUES + 1 + place] = self._value[piece]
+        if self._hosts is not None:
+            number, place, of = number[host], place[host], self._pieces[piece[host]]
+            keys[number, _RANGES + place] = self._hosts.low[of]
+            words[number, _RANGE_VALUES + 1 + place] = self._hosts.value[of] | np.uint32(Ipv6Entry.HOST)
 
 
 class _Parts:
@@ -372,9 +497,9 @@ class _Parts:
         low: U64 = self._base[of] + (within << self.rest[of].astype(np.uint64))
         return low
 
-    def spread(self, values: U32) -> U32:
-        """The value of the piece that each part begins with."""
-        return np.repeat(values[self._piece], np.diff(self._first, append=self.count))
+    def begin(self) -> Indexes:
+        """The piece that each part begins with."""
+        return np.repeat(self._piece, np.diff(self._first, append=self.count))
 
     def inner(self, place: Indexes, block: Indexes) -> _Ranges:
         """Return the parts that are cut, as ranges."""

@@ -89,8 +89,11 @@ def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
             if cuts.kind == Ipv6Kind.BLOCKS:
                 number = parts.block + place
                 continue
-            assert cuts.kind == Ipv6Kind.FAN
-            entry = blocks[parts.block * Limit.BLOCK_ENTRIES + place]
+            if cuts.kind == Ipv6Kind.RANGES:
+                entry = entry_in_ranges(abi.decode(abi.Ranges, _block(blocks, parts.block + place)), half, low)
+            else:
+                assert cuts.kind == Ipv6Kind.FAN
+                entry = blocks[parts.block * Limit.BLOCK_ENTRIES + place]
         if entry & Entry.LEAF:
             return entry & Entry.LEAF_MASK
         number = entry & Ipv6Entry.BLOCK_MASK
@@ -98,6 +101,15 @@ def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
             half = low
             number += half >> 63
     raise AssertionError("no end")
+
+
+def entry_in_ranges(ranges: abi.Ranges, key: int, low: int) -> int:
+    """The entry of the last range that a key is in."""
+    entry = ranges.value[0]
+    for first, span, value in zip(ranges.first, ranges.span, ranges.value[1:], strict=True):
+        if (key, low) == (first, span) if value & Ipv6Entry.HOST else first <= key <= first + span:
+            entry = value & ~Ipv6Entry.HOST
+    return entry
 
 
 def _block(blocks: Sequence[int], number: int) -> bytes:

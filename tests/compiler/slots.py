@@ -10,6 +10,8 @@ import numpy as np
 from pyxdp import abi
 from pyxdp.abi import Entry, Field, Ipv6Entry, Ipv6Kind, Limit, Page
 
+from tests.compiler.reader import entry_in_ranges
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -77,6 +79,9 @@ class SlotModel:
             elif parts.kind == Ipv6Kind.BLOCKS:
                 block = parts.block + place
                 continue
+            elif parts.kind == Ipv6Kind.RANGES:
+                words = self.memory["ipv6"][(parts.block + place) * 64 :][:64].tobytes()
+                entry = entry_in_ranges(abi.decode(abi.Ranges, words), key, address & _LOW)
             else:
                 block = parts.block + place // Limit.BLOCK_ENTRIES
                 entry = self._words("ipv6", block, 16)[place % Limit.BLOCK_ENTRIES]

@@ -18,7 +18,7 @@ import numpy as np
 from pyxdp import abi
 from pyxdp.abi import Entry, Ipv6Entry, Ipv6Kind, Limit
 from pyxdp.compiler.members.delta import NeedsRebuildError
-from pyxdp.compiler.members.pieces import overlaid
+from pyxdp.compiler.members.pieces import overlaid, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 _LEAF: Final = int(Entry.LEAF)
 _CLASS: Final = int(Entry.LEAF_MASK)
 _LOWER: Final = int(Ipv6Entry.LOWER)
+_HOST: Final = int(Ipv6Entry.HOST)
 _VALUES: Final = int(Limit.BLOCK_CUTS) + 1
 _FAN: Final = int(Limit.BLOCK_ENTRIES)
+_RANGES: Final = int(Limit.BLOCK_RANGES)
 _HALF: Final = 64
 _LOW: Final = (1 << _HALF) - 1
 #: Values of neighbouring cuts that are written anew together.
@@ -38,12 +40,13 @@ _TOGETHER: Final = _VALUES**2
 #: Entries that one change visits at most; more are compiled afresh in less time.
 _MANY: Final = 20_000
 # Where the entries are in the words of blocks.
-_FIRST_VALUE, _BEFORE, _BEHIND = (
+_FIRST_VALUE, _BEFORE, _BEHIND, _RANGE_VALUE = (
     int(np.flatnonzero(np.frombuffer(abi.encode(one), np.uint32))[0])
     for one in (
         abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, 0),
         abi.Parts(0, 0, 0, 0, 1, 0, 0),
         abi.Parts(0, 0, 0, 0, 0, 1, 0),
+        abi.Ranges((0,) * _RANGES, (0,) * _RANGES, (1,) * (_RANGES + 1)),
     )
 )
 
@@ -90,6 +93,27 @@ class _Range:
         return [(max(low, first), min(high, last)) for low, high in spans[begin:end]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry in a block.
+
+    Attributes:
+        depth: blocks on the way to what it stands for, with this key.
+        block: where it is.
+        word: the same.
+        range: what it stands for.
+        spans: what changes.
+        flag: set in the block, not in the range.
+    """
+
+    depth: int
+    block: int
+    word: int
+    range: _Range
+    spans: Spans
+    flag: int = 0
+
+
 class Ipv6Table:
     """The blocks of a slot."""
 
@@ -121,7 +145,7 @@ class _Change:
         """Change the tree of a half of addresses, which begins with two blocks."""
         for number, first, last in ((block, 0, _LOW >> 1), (block + 1, _LOW + 1 >> 1, _LOW)):
             at = _Range(number, first, last, upper)
-            self._remap_entries(self._entries(at, at.clipped(spans), 0), spans)
+            self._remap_entries(self._entries(at, spans, 0))
 
     def remapped(self, at: _Range, spans: Spans, depth: int) -> int:
         """Change what an entry leads to; return what the entry has to be.
@@ -142,14 +166,14 @@ class _Change:
             return at.entry
         if self._is_cuts(at) and any(child.is_leaf and _cuts(spans, child) for *_, child in self._values(at)):
             return self._rewritten(at, spans, depth)
-        self._remap_entries(self._entries(at, spans, depth), spans)
+        self._remap_entries(self._entries(at, spans, depth))
         return at.entry
 
-    def _remap_entries(self, entries: Iterator[tuple[int, int, int, _Range]], spans: Spans) -> None:
-        for depth, number, word, child in entries:
-            after = self.remapped(child, spans, depth)
-            if after != child.entry:
-                self._blocks.store(number, word, after)
+    def _remap_entries(self, entries: Iterator[_Entry]) -> None:
+        for at in entries:
+            after = self.remapped(at.range, at.spans, at.depth)
+            if after != at.range.entry:
+                self._blocks.store(at.block, at.word, after | at.flag)
 
     def _visit(self) -> None:
         self._visited += 1
@@ -231,28 +255,52 @@ class _Change:
     def _kind(self, block: int) -> int:
         return abi.decode(abi.Cuts, self._blocks.element(block).tobytes()).kind
 
-    def _entries(self, at: _Range, spans: Spans, depth: int) -> Iterator[tuple[int, int, int, _Range]]:
-        """Yield the entries behind a block that spans concern: depth of the range, block, word, and the range.
+    def _entries(self, at: _Range, spans: Spans, depth: int) -> Iterator[_Entry]:
+        """Yield the entries behind a block that spans concern.
 
         Where there is a block for each of some parts, these are the entries of those blocks.
         """
+        depth, spans = depth + 1, at.clipped(spans)
         if self._kind(at.block) == Ipv6Kind.CUTS:
-            yield from ((depth + 1, *found) for found in self._values(at))
+            for number, word, child in self._values(at):
+                yield _Entry(depth, number, word, child, spans)
             return
         parts = abi.decode(abi.Parts, self._blocks.element(at.block).tobytes())
         last = parts.first + parts.span
         if at.first < parts.first:
-            yield depth + 1, at.block, _BEFORE, replace(at, entry=parts.before, last=parts.first - 1)
+            yield _Entry(depth, at.block, _BEFORE, replace(at, entry=parts.before, last=parts.first - 1), spans)
         if last < at.last:
-            yield depth + 1, at.block, _BEHIND, replace(at, entry=parts.behind, first=last + 1)
+            yield _Entry(depth, at.block, _BEHIND, replace(at, entry=parts.behind, first=last + 1), spans)
         for place in _places(parts, at, spans):
             start = parts.first + (place << parts.shift)
             ends = max(start, at.first), min(start + (1 << parts.shift) - 1, at.last)
             if parts.kind == Ipv6Kind.BLOCKS:
-                yield from self._entries(_Range(parts.block + place, *ends, at.upper), spans, depth + 1)
+                yield from self._entries(_Range(parts.block + place, *ends, at.upper), spans, depth)
+            elif parts.kind == Ipv6Kind.RANGES:
+                yield from self._ranges(_Range(parts.block + place, *ends, at.upper), spans, depth)
             else:
                 number, word = parts.block + place // _FAN, place % _FAN
-                yield depth + 1, number, word, _Range(int(self._blocks.element(number)[word]), *ends, at.upper)
+                child = _Range(int(self._blocks.element(number)[word]), *ends, at.upper)
+                yield _Entry(depth, number, word, child, spans)
+
+    def _ranges(self, at: _Range, spans: Spans, depth: int) -> Iterator[_Entry]:
+        """Yield the entries of a block of ranges; what later ones hold is no matter of those before."""
+        ranges = abi.decode(abi.Ranges, self._blocks.element(at.block).tobytes())
+        held: Spans = []
+        for place in range(_RANGES, -1, -1):
+            entry, child = ranges.value[place], at
+            if place:
+                first, span = ranges.first[place - 1], ranges.span[place - 1]
+                if not at.first <= first <= at.last:
+                    continue
+                child = _Range(0, span, span, first) if entry & _HOST else replace(at, first=first, last=first + span)
+            child = replace(child, entry=entry & ~_HOST)
+            whole = [(child.first_address, child.last_address)]
+            changing = without(child.clipped(spans), held)
+            if changing:
+                changing = whole if changing == without(whole, held) else changing
+                yield _Entry(depth, at.block, _RANGE_VALUE + place, child, changing, entry & _HOST)
+            held = sorted(without(held, whole) + whole)
 
     def _values(self, at: _Range) -> Iterator[tuple[int, int, _Range]]:
         """Yield block, word and range of the values of cuts that some key has."""

@@ -28,6 +28,10 @@ SHAPES: Final = {
     "hosts of one link": ([(0x20010DB8 << 96, 112)], (112, 120, 127, 128)),
     "the first addresses": ([(0, 100)], range(101, 129)),
     "the last addresses": ([(_LAST - (1 << 90) + 1, 38)], range(60, 129)),
+    "networks and hosts in them": (
+        [(0x20010DB8 << 96 | n * 0x9E3779B1 % (1 << 32) << 64, 64) for n in range(300)],
+        (64, 128),
+    ),
     "denser and denser": ([(0x2001 << 112, length) for length in range(16, 128, 3)], range(17, 129)),
 }
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROOM = {"pages": 600, "pieces": 4096, "ipv6": 4096, "rows": 1, "row_index": 1}
 WIDTHS = {"pages": 256, "pieces": 4, "ipv6": 16}
 BITS = {4: 32, 6: 128}
+LAST = (1 << 128) - 1
 
 
 class Tables:
@@ -131,15 +132,31 @@ def test_every_address_has_its_old_or_its_new_class(version: int, data: st.DataO
 @pytest.mark.parametrize("count", [3, 40, 300])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_compiled_blocks_change_in_place(shape: str, count: int) -> None:
-    """Blocks of every kind: prefixes that the compiler saw, what is around them, and others of the same shape."""
+    """Blocks of every kind: pieces that the compiler saw, parts of them, and other prefixes of the same shape."""
     random = Random(f"{shape}{count}")  # noqa: S311 - reproducible
     tables = Tables(6, ipv6=pieces_of(random, shape, count))
-    end = 1 << BITS[6]
+    for _ in range(5):
+        known = known_spans(tables)
+        hosts = [span for span in known if span[0] == span[1]]
+        others = [span for span in known_spans(Tables(6, ipv6=pieces_of(random, shape, 3))) if span[0] and span[1] < LAST]
+        spans = random.sample(known, min(3, len(known))) + random.sample(hosts, min(3, len(hosts)))
+        spans += [(first, first) for first, _ in random.sample(known, 1)] + others[:1]
+        tables.change(_disjoint(spans), lambda number: number ^ 1)
+
+
+@pytest.mark.parametrize("shape", ["global unicast", "a few providers", "networks and hosts in them"])
+def test_what_the_compiler_saw_changes_without_new_blocks(shape: str) -> None:
+    random = Random(shape)  # noqa: S311 - reproducible
+    tables = Tables(6, ipv6=pieces_of(random, shape, 200))
+    (growing,) = tables.growing
+    before = growing.end
+    hosts = [span for span in known_spans(tables) if span[0] == span[1]]
+    tables.change(_disjoint(random.sample(hosts, 20)), lambda number: number ^ 1)
+    tables.change([(0, LAST)], lambda number: number ^ 1)
+    assert growing.end == before
+
+
+def known_spans(tables: Tables) -> Spans:
+    """The first and last address of each piece."""
     starts = [start for start, _ in tables.pieces]
-    known = list(zip(starts, [start - 1 for start in starts[1:]] + [end - 1], strict=True))
-    for _ in range(6):
-        others = pieces_of(random, shape, 3)
-        spans = [(first, behind - 1) for (first, _), (behind, _) in zip(others[1:], others[2:], strict=False)]
-        first, last = random.choice(known)
-        spans = [random.choice([(first, last), (first, first), (last, last), *spans[:1]]), *random.sample(known, 1)]
-        tables.change(_disjoint(spans), RENAMINGS[random.choice(sorted(RENAMINGS))])
+    return list(zip(starts, [start - 1 for start in starts[1:]] + [LAST], strict=True))

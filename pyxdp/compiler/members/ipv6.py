@@ -291,9 +291,12 @@ class _Change:
             entry, child = ranges.value[place], at
             if place:
                 first, span = ranges.first[place - 1], ranges.span[place - 1]
-                if not at.first <= first <= at.last:
+                last = first if entry & _HOST else first + span
+                if last < at.first or first > at.last:
                     continue
-                child = _Range(0, span, span, first) if entry & _HOST else replace(at, first=first, last=first + span)
+                child = replace(at, first=max(first, at.first), last=min(last, at.last))
+                if entry & _HOST:
+                    child = _Range(0, span, span, first)
             child = replace(child, entry=entry & ~_HOST)
             whole = [(child.first_address, child.last_address)]
             changing = without(child.clipped(spans), held)

@@ -170,7 +170,7 @@ enum pyxdp_ipv6_kind {
 	PYXDP_IPV6_CUTS = 0,   /* struct pyxdp_cuts: the next entry is one of its values */
 	PYXDP_IPV6_BLOCKS = 1, /* struct pyxdp_parts: the next block is the n-th behind */
 	PYXDP_IPV6_FAN = 2,    /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
-	PYXDP_IPV6_RANGES = 3, /* struct pyxdp_parts: the next entry is in the n-th block behind (struct pyxdp_ranges) */
+	PYXDP_IPV6_RANGES = 3, /* struct pyxdp_parts: the next entry is in the n-th block (struct pyxdp_ranges) */
 };
 
 /* What a rule does with a packet that matches it. */

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pyxdp.abi import Entry, Ipv6Entry
-from pyxdp.compiler.forest import Blocks, Forest, Hosts
+from pyxdp.compiler.fitting import Hosts
+from pyxdp.compiler.forest import Blocks, Forest
 
 if TYPE_CHECKING:
-    from pyxdp.compiler.forest import U32, U64, Indexes
+    from pyxdp.compiler.keys import U32, U64, Indexes
 
 #: What leads to a tree of lower halves, but for the number of its first block.
 _LOWER: Final = int(Ipv6Entry.LOWER)
+#: Blocks that are spent for few steps in small tables: 4 KiB.
+_SPARE: Final = 64
 
 
 def ipv6_blocks(high: U64, low: U64, classes: U32) -> U32:
@@ -37,7 +40,7 @@ def ipv6_blocks(high: U64, low: U64, classes: U32) -> U32:
     blocks = Blocks()
     start = blocks.add(2)
     starts, values, hosts = _upper_halves(blocks, high, low, classes | np.uint32(Entry.LEAF))
-    root = int(Forest(blocks, starts, values, hosts).plant(np.array([0]), np.array([len(starts)]))[0])
+    root = int(Forest(blocks, starts, values, hosts).plant(np.array([0]), np.array([len(starts)]), _SPARE)[0])
     blocks.words[start : start + 2] = blocks.words[root : root + 2]
     return blocks.words
 
@@ -71,6 +74,8 @@ def _upper_halves(blocks: Blocks, high: U64, low: U64, values: U32) -> tuple[U64
     inside[behind] = False
 
     def plant(pieces: Indexes) -> U32:
-        return below.plant(first[of[pieces]], size[of[pieces]]).astype(np.uint32) | np.uint32(_LOWER)
+        trees: U32 = below.plant(first[of[pieces]], size[of[pieces]]).astype(np.uint32)
+        trees |= np.uint32(_LOWER)
+        return trees
 
     return starts, merged, Hosts(inside, low[middle[of]], values[middle[of]], plant)

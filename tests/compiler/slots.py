@@ -9,7 +9,6 @@ import numpy as np
 
 from pyxdp import abi
 from pyxdp.abi import Entry, Field, Ipv6Entry, Ipv6Kind, Limit, Page
-
 from tests.compiler.reader import entry_in_ranges
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ LAST = (1 << 128) - 1
 
 
 class Tables:
-    """Address tables, empty but for IPv6 addresses, what packets see of them, and a plain list of what should be there."""
+    """Address tables, empty or of IPv6 pieces, what packets see of them, and a plain list of what should be there."""
 
     def __init__(self, version: int, room: dict[str, int] = ROOM, ipv6: Pieces | None = None) -> None:
         self.pieces: Pieces = ipv6 or [(0, 0)]
@@ -138,7 +138,9 @@ def test_compiled_blocks_change_in_place(shape: str, count: int) -> None:
     for _ in range(5):
         known = known_spans(tables)
         hosts = [span for span in known if span[0] == span[1]]
-        others = [span for span in known_spans(Tables(6, ipv6=pieces_of(random, shape, 3))) if span[0] and span[1] < LAST]
+        others = [
+            span for span in known_spans(Tables(6, ipv6=pieces_of(random, shape, 3))) if span[0] and span[1] < LAST
+        ]
         spans = random.sample(known, min(3, len(known))) + random.sample(hosts, min(3, len(hosts)))
         spans += [(first, first) for first, _ in random.sample(known, 1)] + others[:1]
         tables.change(_disjoint(spans), lambda number: number ^ 1)

@@ -7,10 +7,8 @@ they are written anew together, so that a walk does not grow longer with every c
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,7 +16,8 @@ import numpy as np
 from pyxdp import abi
 from pyxdp.abi import Entry, Ipv6Entry, Ipv6Kind, Limit
 from pyxdp.compiler.members.delta import NeedsRebuildError
-from pyxdp.compiler.members.pieces import overlaid, without
+from pyxdp.compiler.members.entries import BlockEntry, BlockReader, Range
+from pyxdp.compiler.members.pieces import overlaid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,79 +38,6 @@ _LOW: Final = (1 << _HALF) - 1
 _TOGETHER: Final = _VALUES**2
 #: Entries that one change visits at most; more are compiled afresh in less time.
 _MANY: Final = 20_000
-# Where the entries are in the words of blocks.
-_FIRST_VALUE, _BEFORE, _BEHIND, _RANGE_VALUE = (
-    int(np.flatnonzero(np.frombuffer(abi.encode(one), np.uint32))[0])
-    for one in (
-        abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, 0),
-        abi.Parts(0, 0, 0, 0, 1, 0, 0),
-        abi.Parts(0, 0, 0, 0, 0, 1, 0),
-        abi.Ranges((0,) * _RANGES, (0,) * _RANGES, (1,) * (_RANGES + 1)),
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """What an entry stands for: keys from ``first`` to ``last``, of one half of addresses.
-
-    Attributes:
-        entry: the entry.
-        upper: ``None`` while the key is the upper half; else the upper half, and the key is the lower one.
-    """
-
-    entry: int
-    first: int
-    last: int
-    upper: int | None
-
-    @property
-    def first_address(self) -> int:
-        return self.first << _HALF if self.upper is None else self.upper << _HALF | self.first
-
-    @property
-    def last_address(self) -> int:
-        return self.last << _HALF | _LOW if self.upper is None else self.upper << _HALF | self.last
-
-    @property
-    def is_leaf(self) -> bool:
-        return bool(self.entry & _LEAF)
-
-    @property
-    def block(self) -> int:
-        return self.entry & Ipv6Entry.BLOCK_MASK
-
-    def inside(self, first: int, last: int) -> tuple[int, int]:
-        """Return the first and last key of a range of addresses that is within this one."""
-        return (first >> _HALF, last >> _HALF) if self.upper is None else (first & _LOW, last & _LOW)
-
-    def clipped(self, spans: Spans) -> Spans:
-        """Cut ascending spans to the addresses here."""
-        first, last = self.first_address, self.last_address
-        begin = bisect_left(spans, first, key=itemgetter(1))
-        end = bisect_right(spans, last, key=itemgetter(0))
-        return [(max(low, first), min(high, last)) for low, high in spans[begin:end]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An entry in a block.
-
-    Attributes:
-        depth: blocks on the way to what it stands for, with this key.
-        block: where it is.
-        word: the same.
-        range: what it stands for.
-        spans: what changes.
-        flag: set in the block, not in the range.
-    """
-
-    depth: int
-    block: int
-    word: int
-    range: _Range
-    spans: Spans
-    flag: int = 0
 
 
 class Ipv6Table:
@@ -138,16 +64,17 @@ class _Change:
 
     def __init__(self, blocks: GrowingTable, renamed: Callable[[int], int]) -> None:
         self._blocks = blocks
+        self._reader = BlockReader(blocks)
         self._renamed = renamed
         self._visited = 0
 
     def remapped_tree(self, block: int, upper: int | None, spans: Spans) -> None:
         """Change the tree of a half of addresses, which begins with two blocks."""
         for number, first, last in ((block, 0, _LOW >> 1), (block + 1, _LOW + 1 >> 1, _LOW)):
-            at = _Range(number, first, last, upper)
-            self._remap_entries(self._entries(at, spans, 0))
+            at = Range(number, first, last, upper)
+            self._remap_entries(self._reader.entries(at, spans, 0))
 
-    def remapped(self, at: _Range, spans: Spans, depth: int) -> int:
+    def remapped(self, at: Range, spans: Spans, depth: int) -> int:
         """Change what an entry leads to; return what the entry has to be.
 
         Args:
@@ -164,12 +91,14 @@ class _Change:
         if at.entry & _LOWER:
             self.remapped_tree(at.block, at.first, spans)
             return at.entry
-        if self._is_cuts(at) and any(child.is_leaf and _cuts(spans, child) for *_, child in self._values(at)):
+        if self._reader.is_cuts(at) and any(
+            child.is_leaf and _cuts(spans, child) for *_, child in self._reader.values(at)
+        ):
             return self._rewritten(at, spans, depth)
-        self._remap_entries(self._entries(at, spans, depth))
+        self._remap_entries(self._reader.entries(at, spans, depth))
         return at.entry
 
-    def _remap_entries(self, entries: Iterator[_Entry]) -> None:
+    def _remap_entries(self, entries: Iterator[BlockEntry]) -> None:
         for at in entries:
             after = self.remapped(at.range, at.spans, at.depth)
             if after != at.range.entry:
@@ -180,13 +109,13 @@ class _Change:
         if self._visited > _MANY:
             raise NeedsRebuildError(f"more than {_MANY:,} IPv6 entries are concerned")
 
-    def _remapped_leaf(self, at: _Range, spans: Spans, depth: int) -> int:
+    def _remapped_leaf(self, at: Range, spans: Spans, depth: int) -> int:
         if spans == [(at.first_address, at.last_address)]:
             return _LEAF | self._renamed(at.entry & _CLASS)
         parts = self._cut(at, spans)
         return at.entry if parts is None else self._tree(parts, depth)
 
-    def _cut(self, at: _Range, spans: Spans) -> list[_Range] | None:
+    def _cut(self, at: Range, spans: Spans) -> list[Range] | None:
         """Return what becomes of a leaf; ``None`` if nothing does."""
         number = at.entry & _CLASS
         first = at.first_address
@@ -197,12 +126,12 @@ class _Change:
         shifted = [(start + first, one) for start, one in pieces]
         return list(self._parts(at, shifted))
 
-    def _parts(self, at: _Range, pieces: Pieces) -> Iterator[_Range]:
+    def _parts(self, at: Range, pieces: Pieces) -> Iterator[Range]:
         """Yield ranges of the keys of ``at`` that pieces of its addresses make."""
         ends = [start - 1 for start, _ in pieces[1:]] + [at.last_address]
         if at.upper is not None:
             for (start, number), end in zip(pieces, ends, strict=True):
-                yield _Range(_LEAF | number, start & _LOW, end & _LOW, at.upper)
+                yield Range(_LEAF | number, start & _LOW, end & _LOW, at.upper)
             return
         mixed: Pieces = []
         for (start, number), end in zip(pieces, ends, strict=True):
@@ -216,22 +145,22 @@ class _Change:
             if last & _LOW != _LOW:
                 mixed, last = [(0, number)], (last & ~_LOW) - 1
             if first <= last:
-                yield _Range(_LEAF | number, first >> _HALF, last >> _HALF, None)
+                yield Range(_LEAF | number, first >> _HALF, last >> _HALF, None)
 
-    def _mixed(self, upper: int, pieces: Pieces) -> _Range:
+    def _mixed(self, upper: int, pieces: Pieces) -> Range:
         """The range of a single upper half, whose lower halves have several classes."""
-        inner = list(self._parts(_Range(0, 0, _LOW, upper), [(upper << _HALF | low, one) for low, one in pieces]))
+        inner = list(self._parts(Range(0, 0, _LOW, upper), [(upper << _HALF | low, one) for low, one in pieces]))
         lower = [replace(one, last=min(one.last, _LOW >> 1)) for one in inner if one.first <= _LOW >> 1]
         higher = [replace(one, first=max(one.first, _LOW + 1 >> 1)) for one in inner if one.last > _LOW >> 1]
         blocks = np.concatenate([self._block(lower, 0), self._block(higher, 0)])
-        return _Range(_LOWER | self._blocks.append(blocks), upper, upper, None)
+        return Range(_LOWER | self._blocks.append(blocks), upper, upper, None)
 
-    def _rewritten(self, at: _Range, spans: Spans, depth: int) -> int:
+    def _rewritten(self, at: Range, spans: Spans, depth: int) -> int:
         """Write cuts anew, together with those below and above as long as they are few."""
-        before = list(islice(self._flat(at), _TOGETHER + 1))
+        before = list(islice(self._reader.flat(at), _TOGETHER + 1))
         if len(before) > _TOGETHER:
-            before = [child for *_, child in self._values(at)]
-        after: list[_Range] = []
+            before = [child for *_, child in self._reader.values(at)]
+        after: list[Range] = []
         for child in before:
             inside = child.clipped(spans)
             if child.is_leaf and inside:
@@ -240,85 +169,11 @@ class _Change:
                 after.append(replace(child, entry=self.remapped(child, spans, depth + 1)))
         return self._tree(_merged(after), depth)
 
-    def _flat(self, at: _Range) -> Iterator[_Range]:
-        """Yield the values of cuts, and of cuts that these lead to."""
-        for *_, child in self._values(at):
-            if self._is_cuts(child):
-                yield from self._flat(child)
-            else:
-                yield child
-
-    def _is_cuts(self, at: _Range) -> bool:
-        """Whether a range leads to cuts of the same key."""
-        return not at.entry & (_LEAF | _LOWER) and self._kind(at.block) == Ipv6Kind.CUTS
-
-    def _kind(self, block: int) -> int:
-        return abi.decode(abi.Cuts, self._blocks.element(block).tobytes()).kind
-
-    def _entries(self, at: _Range, spans: Spans, depth: int) -> Iterator[_Entry]:
-        """Yield the entries behind a block that spans concern.
-
-        Where there is a block for each of some parts, these are the entries of those blocks.
-        """
-        depth, spans = depth + 1, at.clipped(spans)
-        if self._kind(at.block) == Ipv6Kind.CUTS:
-            for number, word, child in self._values(at):
-                yield _Entry(depth, number, word, child, spans)
-            return
-        parts = abi.decode(abi.Parts, self._blocks.element(at.block).tobytes())
-        last = parts.first + parts.span
-        if at.first < parts.first:
-            yield _Entry(depth, at.block, _BEFORE, replace(at, entry=parts.before, last=parts.first - 1), spans)
-        if last < at.last:
-            yield _Entry(depth, at.block, _BEHIND, replace(at, entry=parts.behind, first=last + 1), spans)
-        for place in _places(parts, at, spans):
-            start = parts.first + (place << parts.shift)
-            ends = max(start, at.first), min(start + (1 << parts.shift) - 1, at.last)
-            if parts.kind == Ipv6Kind.BLOCKS:
-                yield from self._entries(_Range(parts.block + place, *ends, at.upper), spans, depth)
-            elif parts.kind == Ipv6Kind.RANGES:
-                yield from self._ranges(_Range(parts.block + place, *ends, at.upper), spans, depth)
-            else:
-                number, word = parts.block + place // _FAN, place % _FAN
-                child = _Range(int(self._blocks.element(number)[word]), *ends, at.upper)
-                yield _Entry(depth, number, word, child, spans)
-
-    def _ranges(self, at: _Range, spans: Spans, depth: int) -> Iterator[_Entry]:
-        """Yield the entries of a block of ranges; what later ones hold is no matter of those before."""
-        ranges = abi.decode(abi.Ranges, self._blocks.element(at.block).tobytes())
-        held: Spans = []
-        for place in range(_RANGES, -1, -1):
-            entry, child = ranges.value[place], at
-            if place:
-                first, span = ranges.first[place - 1], ranges.span[place - 1]
-                last = first if entry & _HOST else first + span
-                if last < at.first or first > at.last:
-                    continue
-                child = replace(at, first=max(first, at.first), last=min(last, at.last))
-                if entry & _HOST:
-                    child = _Range(0, span, span, first)
-            child = replace(child, entry=entry & ~_HOST)
-            whole = [(child.first_address, child.last_address)]
-            changing = without(child.clipped(spans), held)
-            if changing:
-                changing = whole if changing == without(whole, held) else changing
-                yield _Entry(depth, at.block, _RANGE_VALUE + place, child, changing, entry & _HOST)
-            held = sorted(without(held, whole) + whole)
-
-    def _values(self, at: _Range) -> Iterator[tuple[int, int, _Range]]:
-        """Yield block, word and range of the values of cuts that some key has."""
-        cuts = abi.decode(abi.Cuts, self._blocks.element(at.block).tobytes())
-        starts = [at.first, *cuts.start, at.last + 1]
-        for place, entry in enumerate(cuts.value):
-            first, last = starts[place], min(starts[place + 1] - 1, at.last)
-            if first <= last:
-                yield at.block, _FIRST_VALUE + place, _Range(entry, first, last, at.upper)
-
-    def _tree(self, parts: Sequence[_Range], depth: int) -> int:
+    def _tree(self, parts: Sequence[Range], depth: int) -> int:
         """Write cuts for ascending ranges, with as few steps as possible; return an entry that leads there."""
         return parts[0].entry if len(parts) == 1 else self._blocks.append(self._block(parts, depth))
 
-    def _block(self, parts: Sequence[_Range], depth: int) -> Words:
+    def _block(self, parts: Sequence[Range], depth: int) -> Words:
         """Return the words of cuts for ascending ranges; write those below."""
         if depth >= Ipv6Entry.STEPS // 2:
             raise NeedsRebuildError("walks through IPv6 blocks would become too long")
@@ -334,17 +189,7 @@ class _Change:
         return np.frombuffer(abi.encode(cuts), np.uint32)
 
 
-def _places(parts: abi.Parts, at: _Range, spans: Spans) -> Iterator[int]:
-    """Yield the numbers of the parts of a range that spans concern."""
-    behind = 0
-    for low, high in spans:
-        first, last = at.inside(low, high)
-        first, last = max(first - parts.first, 0), min(last - parts.first, parts.span)
-        yield from range(max(first >> parts.shift, behind), (last >> parts.shift) + 1)
-        behind = (last >> parts.shift) + 1
-
-
-def _merged(parts: Sequence[_Range]) -> list[_Range]:
+def _merged(parts: Sequence[Range]) -> list[Range]:
     """Put neighbouring leaves of one class together."""
     merged = [parts[0]]
     for part in parts[1:]:
@@ -355,6 +200,6 @@ def _merged(parts: Sequence[_Range]) -> list[_Range]:
     return merged
 
 
-def _cuts(spans: Spans, at: _Range) -> bool:
+def _cuts(spans: Spans, at: Range) -> bool:
     """Whether spans hold some of the addresses and not all."""
     return at.clipped(spans) not in ([], [(at.first_address, at.last_address)])

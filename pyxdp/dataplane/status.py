@@ -18,7 +18,7 @@ from pyxdp.net import HookSettings
 from pyxdp.xtables import entries_of, is_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pyxdp.abi import Endpoint
@@ -194,7 +194,10 @@ def map_memory(maps: Path) -> dict[str, int]:
 def read_attachments(layout: Layout) -> tuple[Attachment, ...]:
     """Read how XDP runs on each governed interface, sorted by its name."""
     current = object_of(target_of(layout.shown_maps) or "")
-    records = read_endpoints(layout.maps(current)).values() if current is not None else []
+    return _attachments(layout, read_endpoints(layout.maps(current)).values() if current is not None else [])
+
+
+def _attachments(layout: Layout, records: Iterable[Endpoint]) -> tuple[Attachment, ...]:
     devices = {device.interface.name: device for device in netlink.devices()}
     ordered = sorted(records, key=lambda record: record.interface)
     return tuple(_attachment(layout, record, devices.get(record.interface)) for record in ordered)
@@ -228,7 +231,7 @@ def _attachment(layout: Layout, record: Endpoint, device: Device | None) -> Atta
 
 
 def _endpoints(layout: Layout, state: planner.State) -> Iterator[EndpointStatus]:
-    attached = {it.interface: it for it in read_attachments(layout)}
+    attached = {it.interface: it for it in _attachments(layout, state.endpoints.values())}
     with _map(layout, state, "reasons") as reasons:
         for number, record in sorted(state.endpoints.items(), key=lambda item: item[1].interface):
             yield EndpointStatus(

@@ -7,6 +7,7 @@ taking off. :attr:`Flood.lost` counts what was.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
-from pyxdp.bpf import Object
+from pyxdp.bpf import BpfError, Object
 from tests.lab import packets
 
 if TYPE_CHECKING:
@@ -125,6 +126,14 @@ class Flood:
         with self._sender.namespace.entered():
             self._loaded.programs["flood"].test_run(self._frame, repeat=frames, live_frames=True)
 
+    def _send_some(self, frames: int) -> None:
+        """Send up to so many: the kernel gives up when a signal waits for the thread, as when a child has ended."""
+        try:
+            self.send(frames)
+        except BpfError as error:
+            if error.errno != errno.EINTR:
+                raise
+
     @contextmanager
     def running(self, cpu: int | None = None, burst: int = BURST) -> Iterator[None]:
         """Send from another thread all the time.
@@ -141,7 +150,7 @@ class Flood:
                 if cpu is not None:
                     os.sched_setaffinity(0, {cpu})
                 while not over.is_set():
-                    self.send(burst)
+                    self._send_some(burst)
             except BaseException as error:  # noqa: BLE001 -- raised below
                 failures.append(error)
 

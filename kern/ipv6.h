@@ -8,6 +8,10 @@
 #define MISS 0xffffffffU
 /* Blocks of parts in a row that are gone through without a call: one that finds a cluster of prefixes, one that finds a place in it. */
 #define PARTS_AT_ONCE 2
+/* Steps of a walk that one call takes; few walks are longer. */
+#define STEPS_AT_ONCE 12
+/* The walk goes on by the lower half of the address. */
+#define WALKS_LOWER (1ULL << 32)
 
 static __always_inline const struct pyxdp_cuts *ipv6_block(__u32 number)
 {
@@ -53,27 +57,23 @@ static __always_inline __u32 entry_in_ranges(const struct pyxdp_ranges *ranges, 
 }
 
 /*
- * The walk behind an entry. at: the first block of the slot in the upper half, the entry in the lower half. none: 0; as an argument
- * it is any number to the verifier, and so is every sum with it: all ways through the loop look alike. Global and with numbers as
- * arguments only, so that the verifier looks at it once, and so on kernels before 5.12 too.
+ * The next steps of a walk: from a block on, by a key, which is a half of the address. base: the first block of the slot. none: 0; as an
+ * argument it is any number to the verifier, and so is every sum with it: all ways through the loop look alike. The entry found, or where
+ * to go on: a block, and above its 32 bits whether the key is the lower half from there on. Global and with numbers as arguments only, so
+ * that the verifier looks at it once, and so on kernels before 5.12 too; of few steps, since the verifier goes through each of them.
  */
-__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 none)
+__noinline __u64 pyxdp_step_ipv6(__u64 block, __u64 key, __u64 low, __u64 base, __u64 none)
 {
-	__u64 base = at >> 32, entry = at, key = none + high, block, place;
 	const struct pyxdp_parts *parts;
 	const struct pyxdp_cuts *cuts;
+	__u64 place, entry, lower = 0;
 
-	block = none + base + (entry & PYXDP_IPV6_BLOCK_MASK);
-	if (entry & PYXDP_IPV6_LOWER) {
-		key = none + low;
-		block += low >> 63;
-	}
-	for (__u64 i = 0; i < PYXDP_IPV6_STEPS; i++) {
+	for (__u64 i = 0; i < STEPS_AT_ONCE; i++) {
 		/* Sums that clang keeps from one round to the next would be the same number to the verifier, not any. */
 		asm volatile("" : "+r"(none));
 		cuts = ipv6_block(block);
 		if (!cuts)
-			break;
+			return MISS;
 		parts = (const void *)cuts;
 		place = key - parts->first;
 		if (cuts->kind == PYXDP_IPV6_CUTS) {
@@ -90,12 +90,12 @@ __noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 none)
 			if (parts->kind == PYXDP_IPV6_FAN) {
 				cuts = ipv6_block(block + place / PYXDP_BLOCK_ENTRIES);
 				if (!cuts)
-					break;
+					return MISS;
 				entry = ((const struct pyxdp_fan *)cuts)->entry[place % PYXDP_BLOCK_ENTRIES];
 			} else {
 				cuts = ipv6_block(block + place);
 				if (!cuts)
-					break;
+					return MISS;
 				entry = entry_in_ranges((const void *)cuts, key, low);
 			}
 		}
@@ -105,9 +105,21 @@ __noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 none)
 		if (entry & PYXDP_IPV6_LOWER) {
 			key = none + low;
 			block += low >> 63;
+			lower = WALKS_LOWER;
 		}
 	}
-	return MISS;
+	return (block & 0xffffffff) | lower;
+}
+
+/* What is left of a walk of many steps. at: as pyxdp_step_ipv6() returned it. */
+__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 key, __u64 low, __u64 base)
+{
+	for (__u64 i = 1; i < PYXDP_IPV6_STEPS / STEPS_AT_ONCE && !(at & PYXDP_LEAF); i++) {
+		if (at & WALKS_LOWER)
+			key = low;
+		at = pyxdp_step_ipv6((__u32)at, key, low, base, 0);
+	}
+	return at & PYXDP_LEAF ? at : MISS;
 }
 
 /* Without a call where the way is as short as it is for most addresses. */
@@ -116,7 +128,7 @@ static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *add
 	__u32 base = slot * pyxdp_half_ipv6, number = address->high >> 63, kind = PYXDP_IPV6_BLOCKS, entry;
 	const struct pyxdp_cuts *cuts = ipv6_block(base + number);
 	const struct pyxdp_parts *parts;
-	__u64 place;
+	__u64 place, found;
 
 	for (int i = 0; i < PARTS_AT_ONCE && cuts && kind == PYXDP_IPV6_BLOCKS && cuts->kind & PYXDP_IPV6_BLOCKS; i++) {
 		parts = (const void *)cuts;
@@ -132,7 +144,15 @@ static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *add
 		entry = entry_in_ranges((const void *)cuts, address->high, address->low);
 	else if (cuts && cuts->kind == PYXDP_IPV6_CUTS)
 		entry = entry_in_cuts(cuts, address->high);
-	return entry & PYXDP_LEAF ? entry : pyxdp_walk_ipv6((__u64)base << 32 | entry, address->high, address->low, 0);
+	if (entry & PYXDP_LEAF)
+		return entry;
+	found = base + (entry & PYXDP_IPV6_BLOCK_MASK);
+	if (entry & PYXDP_IPV6_LOWER)
+		found = pyxdp_step_ipv6(found + (address->low >> 63), address->low, address->low, base, 0) |
+			WALKS_LOWER;
+	else
+		found = pyxdp_step_ipv6(found, address->high, address->low, base, 0);
+	return found & PYXDP_LEAF ? found : pyxdp_walk_ipv6(found, address->high, address->low, base);
 }
 
 #endif

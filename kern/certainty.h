@@ -177,21 +177,20 @@ static __always_inline bool has_ipv6(const struct net_device *device, const __be
 	return false;
 }
 
-/* Whether one of the device's first addresses, or of those of the loopback device, is the destination: 1 or 0. Global as all loops. */
-__noinline int pyxdp_has_address(struct xdp_md *ctx, const struct flow *flow)
+/* Whether one of the first addresses of the device, or else of the loopback device, is the destination: 1 or 0. Global as all loops. */
+__noinline int pyxdp_has_address(struct xdp_md *ctx, const struct flow *flow, bool loopback)
 {
 	const struct net_device *device = device_of(ctx);
-	const struct net_device *loopback = device->nd_net.net->loopback_dev;
 	__be32 wanted[4];
 
 	if (!flow)
 		return 0;
-	if (flow->family == 4) {
-		wanted[0] = bpf_htonl(flow->destination.high);
-		return has_ipv4(device, wanted[0]) || has_ipv4(loopback, wanted[0]);
-	}
+	if (loopback)
+		device = device->nd_net.net->loopback_dev;
+	if (flow->family == 4)
+		return has_ipv4(device, bpf_htonl(flow->destination.high));
 	store_ipv6(wanted, &flow->destination);
-	return has_ipv6(device, wanted) || has_ipv6(loopback, wanted);
+	return has_ipv6(device, wanted);
 }
 
 /*
@@ -209,7 +208,7 @@ static __always_inline bool is_local(struct xdp_md *ctx, const struct flow *flow
 	};
 	long result;
 
-	if (!pyxdp_has_address(ctx, flow))
+	if (!pyxdp_has_address(ctx, flow, false) && !pyxdp_has_address(ctx, flow, true))
 		return false;
 	if (flow->family == 4) {
 		route.ipv4_src = bpf_htonl(flow->source.high);

@@ -18,6 +18,9 @@ struct rows {
 #define NO_RULE 0xffffffffU
 /* An index into pyxdp_rows that no map is large enough for, with room for a row behind it. */
 #define OUT_OF_BOUNDS 0x80000000U
+/* How many aggregate words, and how many candidates of each, are looked at without a call. */
+#define AGGREGATES_AT_ONCE 3
+#define CANDIDATES_AT_ONCE 2
 
 /*
  * The position of the lowest set bit; bits is not 0. BPF has no instruction for it: a De Bruijn sequence puts a different six-bit
@@ -68,32 +71,32 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 }
 
 /* Where the row of an address class begins in a ruleset of many words, relative to the slot; an index no map has if damaged. */
-static __always_inline __u32 indirect_row(__u32 slot, __u32 entry)
+static __always_inline __u32 indirect_row(__u32 slot, __u64 entry)
 {
-	__u32 key = slot * pyxdp_half_row_index + entry / 2;
+	__u32 key = slot * pyxdp_half_row_index + (entry < OUT_OF_BOUNDS ? entry : OUT_OF_BOUNDS) / 2;
 	const struct pyxdp_row_pair *pair = bpf_map_lookup_elem(&pyxdp_row_index, &key);
 
 	return pair ? pair->row[entry % 2] : OUT_OF_BOUNDS;
 }
 
-static __always_inline bool is_indirect(const struct pyxdp_ruleset *ruleset, enum pyxdp_field field)
+static __always_inline bool has_words(const struct rows *rows)
 {
-	return ruleset->words > 1 && (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL);
+	return rows->ruleset->words > 1;
 }
 
-/* A field that restricts nothing is not looked up: its class 0 has a row of ones. */
-static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class)
+/* many: has_words(). A field that restricts nothing is not looked up: its class 0 has a row of ones. */
+static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class, bool many)
 {
 	const struct pyxdp_ruleset *ruleset = rows->ruleset;
 	__u32 number = class & PYXDP_LEAF_MASK;
-	__u64 row;
+	__u64 row = ruleset->row_base[field];
 
-	if (is_indirect(ruleset, field)) {
-		number += ruleset->row_base[field];
-		row = indirect_row(rows->slot, number < OUT_OF_BOUNDS ? number : OUT_OF_BOUNDS);
-	} else {
-		row = ruleset->row_base[field] + (__u64)number * (ruleset->aggregates + ruleset->words);
-	}
+	if (!many)
+		row += number;
+	else if (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL)
+		row = indirect_row(rows->slot, row + number);
+	else
+		row += (__u64)number * (ruleset->aggregates + ruleset->words);
 	row += rows->slot * pyxdp_half_rows;
 	rows->start[field] = row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
 }
@@ -103,25 +106,27 @@ static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field 
 	return rows->ruleset->fields & 1 << field;
 }
 
-static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction)
+static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
+					   bool many)
 {
 	const struct address *local = direction == PYXDP_INGRESS ? &flow->destination : &flow->source;
 
 	find_row(rows, PYXDP_FIELD_LOCAL,
-		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0);
+		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0, many);
 }
 
 /* Of all fields but the local address, of which few rules ask anything. */
-static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction)
+static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
+				      bool many)
 {
 	const struct address *remote = direction == PYXDP_INGRESS ? &flow->source : &flow->destination;
 	__u32 slot = rows->slot;
 
 	find_row(rows, PYXDP_FIELD_REMOTE,
-		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0);
+		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0, many);
 	find_row(rows, PYXDP_FIELD_SERVICE,
-		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0);
-	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0);
+		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0, many);
+	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0, many);
 }
 
 /*
@@ -187,32 +192,6 @@ static __always_inline const struct pyxdp_rule *rule_number(const struct rows *r
 	return number == NO_RULE ? NULL : bpf_map_lookup_elem(&pyxdp_rules, &index);
 }
 
-/*
- * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. All in one function: where the CPU must not
- * guess where a return goes, that costs more than a word. Counters have 64 bits: before Linux 6.8, the verifier forgets shorter ones that
- * clang puts on the stack.
- */
-__noinline __u32 pyxdp_first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
-{
-	__u64 candidates, bits;
-	__u32 word, at;
-
-	for (__u64 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS && i < aggregates; i++) {
-		if (!common_bits_of_three(remote + i, service + i, sport + i, &candidates))
-			return NO_RULE;
-		for (__u64 j = 0; j < PYXDP_WORD_BITS && candidates; j++) {
-			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
-			candidates &= candidates - 1;
-			at = aggregates + word;
-			if (!common_bits_of_three(remote + at, service + at, sport + at, &bits))
-				return NO_RULE;
-			if (bits)
-				return word * PYXDP_WORD_BITS + lowest_bit(bits);
-		}
-	}
-	return NO_RULE;
-}
-
 /* The first matching rule in the only word of all rows, the local address left out if that is no matter. */
 static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows, const struct flow *flow,
 							      enum pyxdp_direction direction)
@@ -220,6 +199,7 @@ static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows,
 	const struct pyxdp_rule *rule;
 	__u64 bits, *local;
 
+	find_rows(rows, flow, direction, false);
 	if (!common_bits_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
 				  rows->start[PYXDP_FIELD_SPORT], &bits) ||
 	    !bits)
@@ -227,23 +207,57 @@ static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows,
 	rule = rule_number(rows, lowest_bit(bits));
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction);
+	find_local_row(rows, flow, direction, false);
 	local = bpf_map_lookup_elem(&pyxdp_rows, &rows->start[PYXDP_FIELD_LOCAL]);
 	if (!local || !(bits & *local))
 		return NULL;
 	return rule_number(rows, lowest_bit(bits & *local));
 }
 
+/*
+ * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. Nearly always it is in one of the first
+ * candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one costs more than a word.
+ */
+static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
+{
+	__u64 candidates, bits;
+	__u32 word = 0, behind;
+
+#pragma unroll
+	for (__u32 i = 0; i < AGGREGATES_AT_ONCE; i++) {
+		if (i >= aggregates || !common_bits_of_three(remote + i, service + i, sport + i, &candidates))
+			return NO_RULE;
+#pragma unroll
+		for (__u32 j = 0; j < CANDIDATES_AT_ONCE; j++) {
+			if (!candidates)
+				break;
+			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
+			candidates &= candidates - 1;
+			behind = aggregates + word;
+			if (!common_bits_of_three(remote + behind, service + behind, sport + behind, &bits))
+				return NO_RULE;
+			if (bits)
+				return word * PYXDP_WORD_BITS + lowest_bit(bits);
+		}
+		if (candidates)
+			break;
+	}
+	return pyxdp_match_from(remote, remote, service, sport, (__u64)aggregates << 32 | word * PYXDP_WORD_BITS);
+}
+
 static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
 							       enum pyxdp_direction direction)
 {
-	__u32 number = pyxdp_first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-					    rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
-	const struct pyxdp_rule *rule = rule_number(rows, number);
+	const struct pyxdp_rule *rule;
+	__u32 number;
 
+	find_rows(rows, flow, direction, true);
+	number = first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
+				rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
+	rule = rule_number(rows, number);
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction);
+	find_local_row(rows, flow, direction, true);
 	return rule_number(rows, match_from(rows, number));
 }
 
@@ -251,8 +265,7 @@ static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows
 static __always_inline const struct pyxdp_rule *first_rule(struct rows *rows, const struct flow *flow,
 							   enum pyxdp_direction direction)
 {
-	find_rows(rows, flow, direction);
-	return rows->ruleset->words > 1 ? first_in_words(rows, flow, direction) : first_in_word(rows, flow, direction);
+	return has_words(rows) ? first_in_words(rows, flow, direction) : first_in_word(rows, flow, direction);
 }
 
 #endif

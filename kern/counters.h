@@ -18,11 +18,13 @@ static __always_inline void count_rule(__u32 counter, __u32 length)
 
 static __always_inline void count_reason(__u32 place, enum pyxdp_reason reason)
 {
-	__u32 index = (endpoint_at(place) * 2 + direction_at(place)) * PYXDP_REASONS + reason;
-	__u64 *value = bpf_map_lookup_elem(&pyxdp_reasons, &index);
+	__u32 index = endpoint_at(place) * 2 + direction_at(place), number = reason;
+	struct pyxdp_reasons *value = bpf_map_lookup_elem(&pyxdp_reasons, &index);
 
+	/* clang may know that the mask is of no use, verifiers may not. */
+	asm volatile("" : "+r"(number));
 	if (value)
-		(*value)++;
+		value->packets[number & (PYXDP_REASONS - 1)]++;
 }
 
 #endif

@@ -11,9 +11,10 @@
 
 #include "certainty.h"
 
-#define GENERIC_FIRST 3  /* MIN_PERNET_OPS_ID */
-#define GENERIC_MAX 256  /* numbers that are tried; a host has fifty to a hundred */
-#define GENERIC_NONE ~0U /* nothing has been found */
+#define GENERIC_FIRST 3    /* MIN_PERNET_OPS_ID */
+#define GENERIC_MAX 256    /* numbers that are tried; a host has fifty to a hundred */
+#define GENERIC_AT_ONCE 32 /* of them, by one call */
+#define GENERIC_NONE ~0U   /* nothing has been found */
 
 /* Where the structure is in net->gen; 0: not looked for yet. The same in every namespace, until the next boot. */
 static volatile __u32 tracking_number;
@@ -46,19 +47,29 @@ static __always_inline bool is_tracking(const struct nf_conntrack_net *candidate
 	return data == (const void *)candidate + bpf_core_field_offset(candidate->count);
 }
 
-/* Global, so that the verifier walks the loop once and not once for every way that leads here. */
-__noinline __u32 pyxdp_find_tracking(struct xdp_md *ctx)
+/* Tries the numbers from first on. Global and of few steps, so that the verifier goes through these only. */
+__noinline __u32 pyxdp_find_tracking_from(struct xdp_md *ctx, __u32 first)
 {
 	const struct net_generic *generic = device_of(ctx)->nd_net.net->gen;
 	const struct nf_conntrack_net *candidate;
 	__u32 end = generic->s.len;
 
-	for (__u32 i = GENERIC_FIRST; i < GENERIC_MAX && i < end; i++) {
-		candidate = generic_at(generic, i);
+	for (__u32 i = 0; i < GENERIC_AT_ONCE && first + i < end; i++) {
+		candidate = generic_at(generic, first + i);
 		if (candidate && is_tracking(candidate))
-			return i;
+			return first + i;
 	}
 	return GENERIC_NONE;
+}
+
+/* Global, so that the verifier does not go on from each of its exits. */
+__noinline __u32 pyxdp_find_tracking(struct xdp_md *ctx)
+{
+	__u32 found = GENERIC_NONE;
+
+	for (__u32 first = GENERIC_FIRST; first < GENERIC_MAX && found == GENERIC_NONE; first += GENERIC_AT_ONCE)
+		found = pyxdp_find_tracking_from(ctx, first);
+	return found;
 }
 
 /* Whether this namespace expects a connection, or nobody could say. A read that fails leaves zero behind, so each one is asked. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What XDP knows of a packet when it hands it to early drop: a tail call takes nothing but the context along. Only packets that have
- * ports, and nothing that a reassembly or an option could change, are handed over.
+ * What XDP knows of a packet, where early drop finds it: a tail call takes nothing but the context along. It is not on the stack, of which
+ * the verifier would remember what every way through the parser has left there, and judge each of them by itself.
+ *
+ * Only packets that have ports, and nothing that a reassembly or an option could change, are handed over.
  */
 #ifndef PYXDP_HANDOVER_H
 #define PYXDP_HANDOVER_H
@@ -15,7 +17,7 @@ struct handover {
 	__u32 endpoint;
 };
 
-/* Writer: pyxdp_xdp, immediately before the tail call. Reader: pyxdp_early_drop. */
+/* Writer: pyxdp_xdp, which nothing that runs on this CPU interrupts to do the same. Reader: pyxdp_xdp, pyxdp_early_drop. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

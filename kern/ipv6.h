@@ -6,81 +6,153 @@
 #include "maps.h"
 
 #define MISS 0xffffffffU
+/* Blocks of parts in a row that are gone through without a call: one that finds a cluster of prefixes, one that finds a place in it. */
+#define PARTS_AT_ONCE 2
+/* Steps of a walk that one call takes; few walks are longer. */
+#define STEPS_AT_ONCE 12
+/* The walk goes on by the lower half of the address. */
+#define WALKS_LOWER (1ULL << 32)
 
-/* -1 if key is before start, else 0; without a branch that would be guessed wrongly. No cuts are of more than 2^63 keys. */
+static __always_inline const struct pyxdp_cuts *ipv6_block(__u32 number)
+{
+	return bpf_map_lookup_elem(&pyxdp_ipv6, &number);
+}
+
+/* -1 if key is before start, else 0; without a branch that would be guessed wrongly. No block is of more than 2^63 keys. */
 static __always_inline __s64 is_before(__u64 start, __u64 key)
 {
 	return (__s64)(key - start) >> 63;
 }
 
-/* Which value of cuts is a key's. */
-static __always_inline __u64 place_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
+static __always_inline __u32 entry_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
 {
-	return PYXDP_BLOCK_CUTS + is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
-	       is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
-}
+	__u64 place = PYXDP_BLOCK_CUTS + is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
+		      is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
 
-/* What cuts lead a key to: the entry in the lower half, the bits of the key that are used up in the upper half; MISS if there is no such block. */
-static __always_inline __u64 cut(__u32 block, __u64 key)
-{
-	const struct pyxdp_cuts *cuts = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
-	__u64 place;
-
-	if (!cuts)
-		return MISS;
-	place = place_in_cuts(cuts, key);
 	/* clang knows that it is 4 at most and would leave the mask out, without which verifiers of 2021 know no bound. */
 	asm volatile("" : "+r"(place));
-	place &= 7;
-	return (__u64)cuts->used[place] << 32 | ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + place];
+	return ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + (place & 7)];
+}
+
+/* entry, or that of one of the ranges if the key is inside. low: the lower half of the address, where key is the upper one. */
+static __always_inline __u64 entry_in_range(const struct pyxdp_ranges *ranges, int n, __u64 key, __u64 low, __u64 entry)
+{
+	__u64 value = ranges->value[n + 1], span = ranges->span[n], distance = key - ranges->first[n];
+	__u64 is_host = (__s64)(value << 34) >> 63, outside;
+
+	/* A host is a range of nothing else, at a distance of 0 in both halves. */
+	distance |= (low ^ span) & is_host;
+	outside = (__s64)(distance | ((span & ~is_host) - distance)) >> 63;
+	return entry ^ ((entry ^ value) & ~outside);
+}
+
+static __always_inline __u32 entry_in_ranges(const struct pyxdp_ranges *ranges, __u64 key, __u64 low)
+{
+	__u64 entry = ranges->value[0];
+
+	entry = entry_in_range(ranges, 0, key, low, entry);
+	entry = entry_in_range(ranges, 1, key, low, entry);
+	entry = entry_in_range(ranges, 2, key, low, entry);
+	return entry & ~(__u64)PYXDP_IPV6_HOST;
 }
 
 /*
- * The walk behind the first block. at: the first block of the slot in the upper half, an entry in the lower half. used: bits of the key that
- * are used up. none: 0; as an argument it is any number to the verifier, and so is every sum with it: all ways through the loop look
- * alike. Global and with numbers as arguments only, so that the verifier looks at it once, and so on kernels before 5.12 too.
+ * The next steps of a walk: from a block on, by a key, which is a half of the address. base: the first block of the slot. none: 0; as an
+ * argument it is any number to the verifier, and so is every sum with it: all ways through the loop look alike. The entry found, or where
+ * to go on: a block, and above its 32 bits whether the key is the lower half from there on. Global and with numbers as arguments only, so
+ * that the verifier looks at it once, and so on kernels before 5.12 too; of few steps, since the verifier goes through each of them.
  */
-__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 high, __u64 low, __u64 used, __u64 none)
+__noinline __u64 pyxdp_step_ipv6(__u64 block, __u64 key, __u64 low, __u64 base, __u64 none)
 {
-	__u32 base = at >> 32, entry = at, block, bits;
-	const struct pyxdp_fan *fan;
-	__u64 key = high, place;
+	const struct pyxdp_parts *parts;
+	const struct pyxdp_cuts *cuts;
+	__u64 place, entry, lower = 0;
 
-	for (__u64 i = 1; i < PYXDP_IPV6_STEPS; i++) {
-		if (entry & PYXDP_IPV6_LOWER) {
-			key = low;
-			used = none;
-		}
-		bits = entry >> PYXDP_IPV6_BITS_SHIFT & PYXDP_IPV6_BITS_MASK;
-		place = key << used >> 1 >> (63 - bits);
-		block = base + (entry & PYXDP_IPV6_BLOCK_MASK);
-		if (entry & PYXDP_IPV6_FAN) {
-			block += place / PYXDP_BLOCK_ENTRIES;
-			fan = bpf_map_lookup_elem(&pyxdp_ipv6, &block);
-			if (!fan)
-				return MISS;
-			entry = fan->entry[place % PYXDP_BLOCK_ENTRIES];
-			used += bits;
+	for (__u64 i = 0; i < STEPS_AT_ONCE; i++) {
+		/* Sums that clang keeps from one round to the next would be the same number to the verifier, not any. */
+		asm volatile("" : "+r"(none));
+		cuts = ipv6_block(block);
+		if (!cuts)
+			return MISS;
+		parts = (const void *)cuts;
+		place = key - parts->first;
+		if (cuts->kind == PYXDP_IPV6_CUTS) {
+			entry = entry_in_cuts(cuts, key);
+		} else if (place > parts->span) {
+			entry = (__s64)place < 0 ? parts->before : parts->behind;
 		} else {
-			place = cut(block + place, key);
-			entry = place;
-			used = none + (place >> 32);
+			place >>= parts->shift & 63;
+			block = none + base + parts->block;
+			if (parts->kind == PYXDP_IPV6_BLOCKS) {
+				block += place;
+				continue;
+			}
+			if (parts->kind == PYXDP_IPV6_FAN) {
+				cuts = ipv6_block(block + place / PYXDP_BLOCK_ENTRIES);
+				if (!cuts)
+					return MISS;
+				entry = ((const struct pyxdp_fan *)cuts)->entry[place % PYXDP_BLOCK_ENTRIES];
+			} else {
+				cuts = ipv6_block(block + place);
+				if (!cuts)
+					return MISS;
+				entry = entry_in_ranges((const void *)cuts, key, low);
+			}
 		}
 		if (entry & PYXDP_LEAF)
 			return entry;
+		block = none + base + (entry & PYXDP_IPV6_BLOCK_MASK);
+		if (entry & PYXDP_IPV6_LOWER) {
+			key = none + low;
+			block += low >> 63;
+			lower = WALKS_LOWER;
+		}
 	}
-	return MISS;
+	return (block & 0xffffffff) | lower;
 }
 
-/* Few tables are more than one block for each first bit. */
+/* What is left of a walk of many steps. at: as pyxdp_step_ipv6() returned it. */
+__noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 key, __u64 low, __u64 base)
+{
+	for (__u64 i = 1; i < PYXDP_IPV6_STEPS / STEPS_AT_ONCE && !(at & PYXDP_LEAF); i++) {
+		if (at & WALKS_LOWER)
+			key = low;
+		at = pyxdp_step_ipv6((__u32)at, key, low, base, 0);
+	}
+	return at & PYXDP_LEAF ? at : MISS;
+}
+
+/* Without a call where the way is as short as it is for most addresses. */
 static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *address)
 {
-	__u32 base = slot * pyxdp_half_ipv6;
-	__u64 found = cut(base + (address->high >> 63), address->high);
+	__u32 base = slot * pyxdp_half_ipv6, number = address->high >> 63, kind = PYXDP_IPV6_BLOCKS, entry;
+	const struct pyxdp_cuts *cuts = ipv6_block(base + number);
+	const struct pyxdp_parts *parts;
+	__u64 place, found;
 
-	if (found & PYXDP_LEAF)
-		return found;
-	return pyxdp_walk_ipv6((__u64)base << 32 | (__u32)found, address->high, address->low, found >> 32, 0);
+	for (int i = 0; i < PARTS_AT_ONCE && cuts && kind == PYXDP_IPV6_BLOCKS && cuts->kind & PYXDP_IPV6_BLOCKS; i++) {
+		parts = (const void *)cuts;
+		place = address->high - parts->first;
+		if (place > parts->span)
+			break;
+		number = parts->block + (place >> (parts->shift & 63));
+		kind = parts->kind;
+		cuts = ipv6_block(base + number);
+	}
+	entry = number;
+	if (cuts && kind == PYXDP_IPV6_RANGES)
+		entry = entry_in_ranges((const void *)cuts, address->high, address->low);
+	else if (cuts && cuts->kind == PYXDP_IPV6_CUTS)
+		entry = entry_in_cuts(cuts, address->high);
+	if (entry & PYXDP_LEAF)
+		return entry;
+	found = base + (entry & PYXDP_IPV6_BLOCK_MASK);
+	if (entry & PYXDP_IPV6_LOWER)
+		found = pyxdp_step_ipv6(found + (address->low >> 63), address->low, address->low, base, 0) |
+			WALKS_LOWER;
+	else
+		found = pyxdp_step_ipv6(found, address->high, address->low, base, 0);
+	return found & PYXDP_LEAF ? found : pyxdp_walk_ipv6(found, address->high, address->low, base);
 }
 
 #endif

@@ -104,12 +104,12 @@ struct {
 	__type(value, struct pyxdp_counter);
 } pyxdp_counters SEC(".maps");
 
-/* Index: (endpoint * 2 + direction) * PYXDP_REASONS + reason. Writer: the programs. */
+/* Index: endpoint * 2 + direction. Writer: the programs. Few elements: the kernel allocates each of a per-CPU array by itself. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, PYXDP_ENDPOINTS * 2 * PYXDP_REASONS);
+	__uint(max_entries, PYXDP_ENDPOINTS * 2);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct pyxdp_reasons);
 } pyxdp_reasons SEC(".maps");
 
 /* Writer: the programs, struct pyxdp_event. Full, or nobody reads: events are left out and counted. */

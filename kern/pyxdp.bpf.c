@@ -27,23 +27,18 @@ static __always_inline enum pyxdp_reason parse_frame(struct cursor *cursor, stru
 }
 
 /* Does not return if early drop takes over: it then counts the packet, whatever becomes of it. */
-static __always_inline void hand_over(struct xdp_md *ctx, const struct flow *flow, __u32 slot)
+static __always_inline void hand_over(struct xdp_md *ctx, struct handover *packet, __u32 slot)
 {
 	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_NORMAL, PYXDP_INGRESS);
 	const struct pyxdp_ruleset *ruleset;
-	struct handover *to;
 
-	if (!pyxdp_early_possible || !flow->is_plain || !flow->has_ports)
+	if (!pyxdp_early_possible || !packet->flow.is_plain || !packet->flow.has_ports)
 		return;
 	ruleset = ruleset_of(slot, place);
 	if (!ruleset || !(ruleset->flags & PYXDP_RULESET_EARLY))
 		return;
-	to = handover();
-	if (!to)
-		return;
-	to->flow = *flow;
-	to->slot = slot;
-	to->endpoint = pyxdp_endpoint_number;
+	packet->slot = slot;
+	packet->endpoint = pyxdp_endpoint_number;
 	bpf_tail_call(ctx, &pyxdp_early, 0);
 }
 
@@ -52,13 +47,19 @@ int pyxdp_xdp(struct xdp_md *ctx)
 {
 	__u32 place = place_of(pyxdp_endpoint_number, PYXDP_CLASS_UNTRACKED, PYXDP_INGRESS), slot;
 	struct cursor cursor = xdp_cursor(ctx);
-	struct flow flow = { .length = ctx->data_end - ctx->data };
-	enum pyxdp_reason reason = parse_frame(&cursor, &flow);
+	struct handover *packet = handover();
 	struct judgement judgement;
+	enum pyxdp_reason reason;
+	struct flow *flow;
 
+	if (!packet)
+		return XDP_DROP;
+	flow = &packet->flow;
+	*flow = (struct flow){ .length = ctx->data_end - ctx->data };
+	reason = parse_frame(&cursor, flow);
 	slot = active_slot();
 	if (reason == PYXDP_PASS_ALLOWED)
-		judgement = judge_at_once(&flow, slot, place);
+		judgement = judge_at_once(flow, slot, place);
 	else
 		judgement = judge_unparsed(reason, slot, place);
 	if (judgement.flags & PYXDP_RULESET_OPINION) {
@@ -66,9 +67,9 @@ int pyxdp_xdp(struct xdp_md *ctx)
 		if (judgement.verdict == PYXDP_VERDICT_DENY)
 			return XDP_PASS;
 	} else if (judgement.reason == PYXDP_PASS_NO_MATCH) {
-		hand_over(ctx, &flow, slot);
+		hand_over(ctx, packet, slot);
 	}
-	count(&judgement, &flow, place);
+	count(&judgement, flow, place);
 	return judgement.verdict == PYXDP_VERDICT_DENY ? XDP_DROP : XDP_PASS;
 }
 

@@ -79,6 +79,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
+        if not self.line:
+            return f"{self.file}: {self.message}"
         subject = f"{self.object}: " if self.object else ""
         return f"{self.file}:{self.line}:{self.column}: {subject}{self.path}: {self.message}"
 

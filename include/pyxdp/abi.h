@@ -59,10 +59,11 @@ enum pyxdp_limit {
 	PYXDP_PIECES_PER_UNIT = 4,
 	PYXDP_BLOCK_ENTRIES = 16, /* of a fan's block */
 	PYXDP_BLOCK_CUTS = 4,
+	PYXDP_BLOCK_RANGES = 3,
 	PYXDP_NAME_LEN = 256, /* a Kubernetes name (253), NUL-terminated */
 	PYXDP_IFNAME_LEN = 16,
 	PYXDP_DIGEST_LEN = 32,
-	PYXDP_REASONS = 32, /* room for enum pyxdp_reason in pyxdp_reasons */
+	PYXDP_REASONS = 32, /* room for enum pyxdp_reason in struct pyxdp_reasons */
 };
 
 /* Number of a policy class inside an endpoint's rulesets. */
@@ -149,25 +150,27 @@ enum pyxdp_piece {
  * IPv6 addresses walk a tree of 64-byte blocks (pyxdp_ipv6), first with the upper 64 bits as the key, then, where prefixes longer
  * than /64 are, with the lower ones. An entry is
  *   bit 31      a class in the lower bits: the walk is over. Without it:
- *   bit 30      from here on, the key is the lower 64 bits, from the first on
- *   bit 29      a fan, see below
- *   bits 28..24 k: the next k bits of the key are a number n
+ *   bit 30      from here on, the key is the lower 64 bits
+ *   bit 29      only in struct pyxdp_ranges, see there
  *   bits 23..0  number of a block
- * Without bit 29, the next entry is in the cuts (struct pyxdp_cuts) that are n blocks behind that one. With it, k >= 4: it is number n of
- * the entries that begin in that block (struct pyxdp_fan). The walk begins as if with an entry without flags, k == 1, block 0; so does
- * each tree of lower halves: cuts are never of more than 2^63 keys. How many bits of the key are used up is known from the way: none
- * at first and behind bit 30, k more behind a fan, what the cuts say behind cuts.
+ * The walk begins as if with an entry of 0. Where a key is new, there and behind bit 30, the number is that of two blocks: the first is
+ * for keys whose top bit is 0, the second for the others. So no block is of more than 2^63 keys. What a block is, it says itself
+ * (enum pyxdp_ipv6_kind).
  *
- * Every entry of a fan and every value of cuts stands for a range of addresses whose answer one 32-bit store changes.
+ * Every entry, in blocks of any kind, stands for a range of addresses whose answer one 32-bit store changes.
  */
 enum pyxdp_ipv6_entry {
 	PYXDP_IPV6_LOWER = 0x40000000,
-	PYXDP_IPV6_FAN = 0x20000000,
-	PYXDP_IPV6_BITS_SHIFT = 24,
-	PYXDP_IPV6_BITS_MASK = 0x1f,
-	PYXDP_IPV6_FAN_BITS_MIN = 4,
+	PYXDP_IPV6_HOST = 0x20000000,
 	PYXDP_IPV6_BLOCK_MASK = 0x00ffffff,
 	PYXDP_IPV6_STEPS = 48, /* blocks that a walk may visit; longer ones have no class */
+};
+
+enum pyxdp_ipv6_kind {
+	PYXDP_IPV6_CUTS = 0,   /* struct pyxdp_cuts: the next entry is one of its values */
+	PYXDP_IPV6_BLOCKS = 1, /* struct pyxdp_parts: the next block is the n-th behind */
+	PYXDP_IPV6_FAN = 2,    /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
+	PYXDP_IPV6_RANGES = 3, /* struct pyxdp_parts: the next entry is in the n-th block (struct pyxdp_ranges) */
 };
 
 /* What a rule does with a packet that matches it. */
@@ -277,7 +280,7 @@ struct pyxdp_pieces {
 	__u32 piece[PYXDP_PIECES_PER_UNIT];
 };
 
-/* pyxdp_ipv6[block], part of a fan, see enum pyxdp_ipv6_entry. */
+/* pyxdp_ipv6[block], part of a fan. */
 struct pyxdp_fan {
 	__u32 entry[PYXDP_BLOCK_ENTRIES];
 };
@@ -289,14 +292,44 @@ struct pyxdp_fan {
 struct pyxdp_cuts {
 	__u64 start[PYXDP_BLOCK_CUTS]; /* ascending */
 	__u32 value[PYXDP_BLOCK_CUTS + 1];
-	__u8 used[PYXDP_BLOCK_CUTS +
-		  1]; /* bits of the key that are used up behind each value, where it takes more of them */
-	__u8 pad[7];
+	__u8 pad[8];
+	__u32 kind;
+};
+
+/*
+ * pyxdp_ipv6[block]: equal parts of a range of keys, of 2^shift keys each, from first to first + span. Part n of BLOCKS and RANGES is
+ * block number block + n; that of FAN is entry n % 16 of block number block + n / 16. Keys outside of the parts have an entry here.
+ */
+struct pyxdp_parts {
+	__u64 first;
+	__u64 span;
+	__u32 block;
+	__u32 shift;
+	__u32 before; /* the entry for keys below first */
+	__u32 behind; /* that for keys above first + span */
+	__u8 pad[28];
+	__u32 kind; /* where struct pyxdp_cuts has it */
+};
+
+/*
+ * pyxdp_ipv6[block]: ranges inside of a part. value[n + 1] is the entry for keys from first[n] to first[n] + span[n], less than 2^63
+ * keys; with bit 29 (HOST), for the one address whose upper half is first[n] and whose lower half is span[n]. The last one counts
+ * where several hold a key; value[0] is the entry for keys that are in none. A place that is not used has the key before the part.
+ */
+struct pyxdp_ranges {
+	__u64 first[PYXDP_BLOCK_RANGES];
+	__u64 span[PYXDP_BLOCK_RANGES];
+	__u32 value[PYXDP_BLOCK_RANGES + 1];
 };
 
 struct pyxdp_counter {
 	__u64 packets;
 	__u64 bytes; /* whole frames at XDP; from the IP header on in netfilter */
+};
+
+/* pyxdp_reasons[endpoint * 2 + direction] */
+struct pyxdp_reasons {
+	__u64 packets[PYXDP_REASONS]; /* by enum pyxdp_reason */
 };
 
 /* pyxdp_names[counter]: which rule an identity is. action is empty when the entry is free. */
@@ -347,7 +380,11 @@ _Static_assert(sizeof(struct pyxdp_entries) == 1024, "layout");
 _Static_assert(sizeof(struct pyxdp_pieces) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_fan) == 64, "layout");
 _Static_assert(sizeof(struct pyxdp_cuts) == 64, "layout");
+_Static_assert(sizeof(struct pyxdp_parts) == 64, "layout");
+_Static_assert(sizeof(struct pyxdp_ranges) == 64, "layout");
+_Static_assert(__builtin_offsetof(struct pyxdp_parts, kind) == __builtin_offsetof(struct pyxdp_cuts, kind), "layout");
 _Static_assert(sizeof(struct pyxdp_counter) == 16, "layout");
+_Static_assert(sizeof(struct pyxdp_reasons) == 256, "layout");
 _Static_assert(sizeof(struct pyxdp_name) == 376, "layout");
 _Static_assert(sizeof(struct pyxdp_endpoint) == 280, "layout");
 _Static_assert(sizeof(struct pyxdp_event) == 64, "layout");

@@ -38,12 +38,15 @@ class Field(IntEnum):
 
 class Ipv6Entry(IntEnum):
     LOWER = 1073741824
-    FAN = 536870912
-    BITS_SHIFT = 24
-    BITS_MASK = 31
-    FAN_BITS_MIN = 4
+    HOST = 536870912
     BLOCK_MASK = 16777215
     STEPS = 48
+
+class Ipv6Kind(IntEnum):
+    CUTS = 0
+    BLOCKS = 1
+    FAN = 2
+    RANGES = 3
 
 class Limit(IntEnum):
     SLOTS = 2
@@ -59,6 +62,7 @@ class Limit(IntEnum):
     PIECES_PER_UNIT = 4
     BLOCK_ENTRIES = 16
     BLOCK_CUTS = 4
+    BLOCK_RANGES = 3
     NAME_LEN = 256
     IFNAME_LEN = 16
     DIGEST_LEN = 32
@@ -145,7 +149,7 @@ class Counter(NamedTuple):
 class Cuts(NamedTuple):
     start: tuple[int, ...]
     value: tuple[int, ...]
-    used: bytes
+    kind: int
 
 class Endpoint(NamedTuple):
     ifindex: int
@@ -182,8 +186,25 @@ class Name(NamedTuple):
     direction: int
     identity: int
 
+class Parts(NamedTuple):
+    first: int
+    span: int
+    block: int
+    shift: int
+    before: int
+    behind: int
+    kind: int
+
 class Pieces(NamedTuple):
     piece: tuple[int, ...]
+
+class Ranges(NamedTuple):
+    first: tuple[int, ...]
+    span: tuple[int, ...]
+    value: tuple[int, ...]
+
+class Reasons(NamedTuple):
+    packets: tuple[int, ...]
 
 class RowPair(NamedTuple):
     row: tuple[int, ...]

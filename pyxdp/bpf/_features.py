@@ -6,6 +6,7 @@ import errno
 import os
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -116,11 +117,17 @@ def _refused(error: BpfError, minimum_kernel: str, *unsupported: int) -> Support
     return Unknown(str(error))
 
 
+@cache
+def _describes(btf: str, name: bytes) -> bool:
+    """Whether the kernel's description of its types has a name; it is many megabytes and stays as it is."""
+    return name in Path(btf).read_bytes()
+
+
 def _xdp_link() -> Support:
     # Attaching to try would need an interface without a program. The names in the kernel's description of its own types
     # are as good, and can be read without privileges.
     try:
-        known = b"\0BPF_LINK_TYPE_XDP\0" in Path(KERNEL_BTF).read_bytes()
+        known = _describes(KERNEL_BTF, b"\0BPF_LINK_TYPE_XDP\0")
     except OSError as error:
         return Unknown(f"{KERNEL_BTF}: {error.strerror}")
     return Supported() if known else NotSupported("5.9", "the kernel has no XDP links")

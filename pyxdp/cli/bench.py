@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 import pyxdp
 from pyxdp import steps
@@ -59,6 +60,7 @@ def command(settings: Settings, node: str | None, *, rules: int, cidrs: int, rou
     """
     size = Size(rules=rules, prefixes=cidrs, rounds=rounds)
     if settings.paths:
+        _refuse_sizes()
         _own(settings, node, size)
         return
     with Bar("measuring"):
@@ -66,6 +68,13 @@ def command(settings: Settings, node: str | None, *, rules: int, cidrs: int, rou
     settings.output.document({"machine": machine(), "lines": [line.as_json() for line in lines]})
     _tell(settings, lines)
     click.get_current_context().exit(1 if any(line.failed for line in lines) else 0)
+
+
+def _refuse_sizes() -> None:
+    context = click.get_current_context()
+    for name in ("rules", "cidrs"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is the size of generated policies: leave it out, or the manifests")
 
 
 def _tell(settings: Settings, lines: list[Line]) -> None:

@@ -141,10 +141,12 @@ class _Compiler:
         if policy_class is PolicyClass.NORMAL:
             rule, match = neighbour_discovery(direction)
             rules.always(rule, Action.ALLOW, match)
+        unwritten = len(rules.rules)
         for tier in endpoint.tiers.get((policy_class, direction), ()):
             denies = tier.defaultAction is Action.DENY
             rules.block(_enforced(tier), end=end_of_tier(tier.name, direction) if denies else None)
         _end(rules, endpoint, policy_class, direction)
+        rules.set_apart(unwritten)
         rules.check_capacity(f"{endpoint.interface.name} {policy_class.name.lower()} {direction.name.lower()}")
         self.names.update(rules.names)
         return tuple(rules.rules)

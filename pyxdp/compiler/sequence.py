@@ -7,11 +7,12 @@ its tier or profile.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.abi import Limit, RuleFlag, Verdict
 from pyxdp.compiler.blocks import VERDICTS, CompiledRule, KnownRules, identity_of, name_of
-from pyxdp.compiler.unwritten import EVERYTHING
+from pyxdp.compiler.unwritten import EVERYTHING, NO_SOURCE_PORT, NOTHING
 from pyxdp.errors import CapacityError
 from pyxdp.model import Action
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pyxdp import abi
     from pyxdp.compiler.matches import Match
     from pyxdp.resolver import EffectiveRule, RuleId
+
+#: Take a place, and no packet: beside rules that ask for no source port, and beside those that do.
+_FILLERS: Final = {True: CompiledRule(NOTHING, Verdict.NONE), False: CompiledRule(NO_SOURCE_PORT, Verdict.NONE)}
 
 
 class RuleSequence:
@@ -75,6 +79,25 @@ class RuleSequence:
     def undecided(self) -> None:
         """Append the end of a list that leaves the packet to the next class."""
         self.rules.append(CompiledRule(EVERYTHING, Verdict.NONE))
+
+    def set_apart(self, count: int) -> None:
+        """Let the first ``count`` rules have words of their own, if the list has more words than one.
+
+        Failsafes accept any address. A word that also has rules which accept other ports, or failsafes that ask for the
+        other port, looks to nearly every packet as if it had a match.
+        """
+        apart: list[CompiledRule] = []
+        for kind, rules in groupby(self.rules[:count], lambda rule: rule.match.source_ports is None):
+            apart += rules
+            apart += [_FILLERS[kind]] * (-len(apart) % Limit.WORD_BITS)
+        moved = len(apart) - count
+        if len(self.rules) <= Limit.WORD_BITS or len(self.rules) + moved > Limit.MAX_RULES:
+            return
+        behind = [
+            replace(rule, resume=rule.resume + moved) if rule.verdict is Verdict.CONTINUE else rule
+            for rule in self.rules[count:]
+        ]
+        self.rules = [*apart, *behind]
 
     def check_capacity(self, where: str) -> None:
         """Make sure that the programs can handle the list.

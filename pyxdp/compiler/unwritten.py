@@ -26,6 +26,10 @@ _IPV6: Final = AddressCondition(frozenset({6}))
 
 #: Matches every packet.
 EVERYTHING: Final = Match(_ANY, _ANY, ((0, KEYS - 1),), None, by_ports=False)
+#: Matches no packet, and asks nothing of source ports.
+NOTHING: Final = Match(_ANY, _ANY, (), None, by_ports=False)
+#: Matches no packet, whatever its source port.
+NO_SOURCE_PORT: Final = Match(_ANY, _ANY, (), (), by_ports=False)
 
 # Multicast listener discovery (RFC 2710), and of neighbour discovery (RFC 4861) solicitations and neighbour
 # advertisements: the types that Calico lets through from workloads to their host (spec section 3.11).

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pyxdp.abi import Endpoint, Limit, Slot, decode, encode, sizeof, zero
+from pyxdp.abi import Direction, Endpoint, Slot, decode, encode, sizeof, zero
 from pyxdp.bpf import Map
 
 if TYPE_CHECKING:
@@ -83,10 +83,9 @@ class Records:
 
     def free_endpoints(self, operation: planner.FreeEndpoints) -> None:
         """Reason counters first: a number that is free means counters at zero."""
-        per_endpoint = 2 * Limit.REASONS
         with self._map("reasons") as reasons:
             for number in operation.numbers:
-                reasons.write(number * per_endpoint, bytes(per_endpoint * reasons.element_size))
+                reasons.write(number * len(Direction), bytes(len(Direction) * reasons.element_size))
         self._write("endpoints", dict.fromkeys(operation.numbers, bytes(sizeof(Endpoint))))
 
     def _write(self, name: str, values: Mapping[int, bytes], attempt: Attempt | None = None) -> None:

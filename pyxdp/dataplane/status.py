@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink, planner
-from pyxdp.abi import Direction, Limit, Reason
+from pyxdp.abi import Direction, Reason
 from pyxdp.bpf import Link, Map
 from pyxdp.dataplane.bpffs import entries, target_of
 from pyxdp.dataplane.conntrack import ConntrackUse, conntrack_use
@@ -293,8 +293,8 @@ def _early_drop(layout: Layout, state: planner.State, obstacle: str) -> EarlyDro
 
 
 def _reasons(reasons: Map, number: int, direction: Direction) -> dict[str, int]:
-    sums = reasons.read_sums((number * len(Direction) + direction) * Limit.REASONS, Limit.REASONS)
-    return {reason.name: sums[reason][0] for reason in Reason if sums[reason][0]}
+    (packets,) = reasons.read_sums(number * len(Direction) + direction, 1)
+    return {reason.name: packets[reason] for reason in Reason if packets[reason]}
 
 
 def _rules(layout: Layout, state: planner.State) -> Iterator[RuleStatus]:

@@ -92,8 +92,8 @@ class Trial:
 
     def reasons(self) -> list[int]:
         """Return how often each reason was counted so far: those of ingress, then those of egress."""
-        entries = len(Direction) * Limit.REASONS
-        return [sums[0] for sums in self.object.maps[f"{PREFIX}reasons"].read_sums(0, entries)]
+        by_direction = self.object.maps[f"{PREFIX}reasons"].read_sums(0, len(Direction))
+        return [packets for packets_of in by_direction for packets in packets_of]
 
     def _write(self, name: str, content: Table) -> None:
         half = self._capacities[name]

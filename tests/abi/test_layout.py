@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HEADER = (ROOT / "include/pyxdp/abi.h").read_text()
 STRUCTS = re.findall(r"^struct (pyxdp_\w+) \{", HEADER, re.MULTILINE)
 ENUMS = re.findall(r"^enum (pyxdp_\w+) \{", HEADER, re.MULTILINE)
-#: A record of a ring buffer: its map has no value type; and the second view of a map whose value type is the first one.
-NOT_IN_BTF = {"pyxdp_event", "pyxdp_cuts"}
+#: A record of a ring buffer: its map has no value type; and other views of a map whose value type is the first one.
+NOT_IN_BTF = {"pyxdp_event", "pyxdp_cuts", "pyxdp_parts", "pyxdp_ranges"}
 
 Layout = dict[str, tuple[int, int]]  # member -> (offset, size); "" -> (0, size of the struct)
 

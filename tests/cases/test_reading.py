@@ -246,4 +246,4 @@ def test_several_documents_and_files(tmp_path: FilePath) -> None:
 
 def test_a_file_that_is_not_there() -> None:
     found = read_cases(["missing.yaml"], RESOURCES)
-    assert [str(problem) for problem in found.problems] == ["missing.yaml:0:0: $: there is no such file or folder"]
+    assert [str(problem) for problem in found.problems] == ["missing.yaml: there is no such file or folder"]

@@ -37,6 +37,12 @@ def test_own_policy(governed: Machine, manifest: str) -> None:
     assert governed.traces() == before
 
 
+def test_sizes_are_of_generated_policies_only(governed: Machine, manifest: str) -> None:
+    done = governed.run("bench", manifest, "--node", "host", "--cidrs", "50")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --cidrs is the size of generated policies")
+
+
 def test_for_people(governed: Machine, manifest: str) -> None:
     done = governed.run("bench", manifest, "--node", "host", "--rounds", "1")
     assert done.returncode == 0

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Field, Ipv6Entry, Limit, Page, Piece, Service, SportClass, Verdict
+from pyxdp.abi import Entry, Field, Ipv6Entry, Ipv6Kind, Limit, Page, Piece, Service, SportClass, Verdict
 from pyxdp.compiler.service import SPACES
 from pyxdp.net.values import ICMP, ICMPV6
 from pyxdp.resolver import Direction, PolicyClass
@@ -74,26 +74,46 @@ class Lookup:
 
 def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
     """Walk the tree of blocks, see enum pyxdp_ipv6_entry."""
-    high, low = key >> 64, key & _MASK64
-    entry, half, used = 1 << Ipv6Entry.BITS_SHIFT, high, 0
+    half, low = key >> 64, key & _MASK64
+    number = half >> 63
     for _ in range(Ipv6Entry.STEPS):
+        cuts, parts = (abi.decode(kind, _block(blocks, number)) for kind in (abi.Cuts, abi.Parts))
+        if cuts.kind == Ipv6Kind.CUTS:
+            assert cuts.start[-1] - cuts.start[0] < 1 << 63
+            entry = cuts.value[bisect_right(cuts.start, half)]
+        elif not parts.first <= half <= parts.first + parts.span:
+            assert abs(half - parts.first) < 1 << 63
+            entry = parts.before if half < parts.first else parts.behind
+        else:
+            place = half - parts.first >> parts.shift
+            if cuts.kind == Ipv6Kind.BLOCKS:
+                number = parts.block + place
+                continue
+            if cuts.kind == Ipv6Kind.RANGES:
+                entry = entry_in_ranges(abi.decode(abi.Ranges, _block(blocks, parts.block + place)), half, low)
+            else:
+                assert cuts.kind == Ipv6Kind.FAN
+                entry = blocks[parts.block * Limit.BLOCK_ENTRIES + place]
         if entry & Entry.LEAF:
             return entry & Entry.LEAF_MASK
+        number = entry & Ipv6Entry.BLOCK_MASK
         if entry & Ipv6Entry.LOWER:
-            half, used = low, 0
-        bits = entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
-        first = (entry & Ipv6Entry.BLOCK_MASK) * Limit.BLOCK_ENTRIES
-        place = half >> 64 - used - bits & (1 << bits) - 1
-        if entry & Ipv6Entry.FAN:
-            used += bits
-            entry = blocks[first + place]
-        else:
-            first += place * Limit.BLOCK_ENTRIES
-            cuts = abi.decode(abi.Cuts, bytes(blocks[first : first + Limit.BLOCK_ENTRIES]))
-            assert cuts.start[-1] - cuts.start[0] < 1 << 63
-            place = bisect_right(cuts.start, half)
-            entry, used = cuts.value[place], cuts.used[place]
+            half = low
+            number += half >> 63
     raise AssertionError("no end")
+
+
+def entry_in_ranges(ranges: abi.Ranges, key: int, low: int) -> int:
+    """The entry of the last range that a key is in."""
+    entry = ranges.value[0]
+    for first, span, value in zip(ranges.first, ranges.span, ranges.value[1:], strict=True):
+        if (key, low) == (first, span) if value & Ipv6Entry.HOST else first <= key <= first + span:
+            entry = value & ~Ipv6Entry.HOST
+    return entry
+
+
+def _block(blocks: Sequence[int], number: int) -> bytes:
+    return bytes(blocks[number * Limit.BLOCK_ENTRIES : (number + 1) * Limit.BLOCK_ENTRIES])
 
 
 def service_key(packet: Packet) -> int:

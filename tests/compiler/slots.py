@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Field, Ipv6Entry, Limit, Page
+from pyxdp.abi import Entry, Field, Ipv6Entry, Ipv6Kind, Limit, Page
+from tests.compiler.reader import entry_in_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,24 +63,32 @@ class SlotModel:
 
     def class_of_ipv6(self, address: int) -> int:
         """A walk through blocks: cuts and fans."""
-        key, used = address >> 64, 0
-        entry = 1 << Ipv6Entry.BITS_SHIFT
+        key = address >> 64
+        entry = 0
+        block = key >> 63
         for _ in range(Ipv6Entry.STEPS):
+            words = self.memory["ipv6"][block * 64 :][:64].tobytes()
+            cuts, parts = abi.decode(abi.Cuts, words), abi.decode(abi.Parts, words)
+            place = key - parts.first >> parts.shift
+            if cuts.kind == Ipv6Kind.CUTS:
+                assert list(cuts.start) == sorted(cuts.start)
+                entry = cuts.value[sum(start <= key for start in cuts.start)]
+            elif key < parts.first or key > parts.first + parts.span:
+                entry = parts.before if key < parts.first else parts.behind
+            elif parts.kind == Ipv6Kind.BLOCKS:
+                block = parts.block + place
+                continue
+            elif parts.kind == Ipv6Kind.RANGES:
+                words = self.memory["ipv6"][(parts.block + place) * 64 :][:64].tobytes()
+                entry = entry_in_ranges(abi.decode(abi.Ranges, words), key, address & _LOW)
+            else:
+                block = parts.block + place // Limit.BLOCK_ENTRIES
+                entry = self._words("ipv6", block, 16)[place % Limit.BLOCK_ENTRIES]
             if entry & Entry.LEAF:
                 break
             if entry & Ipv6Entry.LOWER:
-                key, used = address & _LOW, 0
-            bits, block = entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK, entry & Ipv6Entry.BLOCK_MASK
-            place = (key << used & _LOW) >> 64 - bits
-            if entry & Ipv6Entry.FAN:
-                used += bits
-                block += place // Limit.BLOCK_ENTRIES
-                entry = self._words("ipv6", block, 16)[place % Limit.BLOCK_ENTRIES]
-            else:
-                cuts = abi.decode(abi.Cuts, self.memory["ipv6"][(block + place) * 64 :][:64].tobytes())
-                assert list(cuts.start) == sorted(cuts.start)
-                place = sum(start <= key for start in cuts.start)
-                entry, used = cuts.value[place], cuts.used[place]
+                key = address & _LOW
+            block = (entry & Ipv6Entry.BLOCK_MASK) + (key >> 63 if entry & Ipv6Entry.LOWER else 0)
         assert entry & Entry.LEAF
         return entry & Entry.LEAF_MASK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp.abi import Entry, Page
-from pyxdp.compiler.ipv6 import ipv6_blocks
 from pyxdp.compiler.members import Delta, NeedsRebuildError
 from pyxdp.compiler.members.growing import GrowingTable
 from pyxdp.compiler.members.ipv4 import Ipv4Table
 from pyxdp.compiler.members.ipv6 import Ipv6Table
 from pyxdp.compiler.members.pieces import overlaid
 from tests.compiler.slots import SlotModel
+from tests.compiler.test_ipv6_blocks import SHAPES, blocks_of, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,16 +28,18 @@ if TYPE_CHECKING:
 ROOM = {"pages": 600, "pieces": 4096, "ipv6": 4096, "rows": 1, "row_index": 1}
 WIDTHS = {"pages": 256, "pieces": 4, "ipv6": 16}
 BITS = {4: 32, 6: 128}
+LAST = (1 << 128) - 1
 
 
 class Tables:
-    """Empty address tables, what packets see of them, and a plain list of what should be there."""
+    """Address tables, empty or of IPv6 pieces, what packets see of them, and a plain list of what should be there."""
 
-    def __init__(self, version: int, room: dict[str, int] = ROOM) -> None:
+    def __init__(self, version: int, room: dict[str, int] = ROOM, ipv6: Pieces | None = None) -> None:
+        self.pieces: Pieces = ipv6 or [(0, 0)]
         contents = {
             "pages": np.full((Page.FIRST_FREE, 256), Entry.LEAF, np.uint32),
             "pieces": np.empty((0, 4), np.uint32),
-            "ipv6": ipv6_blocks(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint32)).reshape(-1),
+            "ipv6": blocks_of(self.pieces).reshape(-1),
         }
         names = {4: ("pages", "pieces"), 6: ("ipv6",)}[version]
         self.growing = [GrowingTable(it, contents[it], width=WIDTHS[it], room=room[it]) for it in names]
@@ -45,7 +48,6 @@ class Tables:
             {name: value.tobytes() for name, value in contents.items()} | {"rows": b"", "row_index": b""}, room
         )
         self.table = Ipv4Table(*self.growing) if version == 4 else Ipv6Table(*self.growing)
-        self.pieces: Pieces = [(0, 0)]
         self.edges: set[int] = set()
 
     def change(self, spans: Spans, renamed: Callable[[int], int]) -> None:
@@ -125,3 +127,38 @@ def test_every_address_has_its_old_or_its_new_class(version: int, data: st.DataO
             tables.change(spans, RENAMINGS[data.draw(st.sampled_from(sorted(RENAMINGS)))])
         except NeedsRebuildError:
             return
+
+
+@pytest.mark.parametrize("count", [3, 40, 300])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_compiled_blocks_change_in_place(shape: str, count: int) -> None:
+    """Blocks of every kind: pieces that the compiler saw, parts of them, and other prefixes of the same shape."""
+    random = Random(f"{shape}{count}")  # noqa: S311 - reproducible
+    tables = Tables(6, ipv6=pieces_of(random, shape, count))
+    for _ in range(5):
+        known = known_spans(tables)
+        hosts = [span for span in known if span[0] == span[1]]
+        others = [
+            span for span in known_spans(Tables(6, ipv6=pieces_of(random, shape, 3))) if span[0] and span[1] < LAST
+        ]
+        spans = random.sample(known, min(3, len(known))) + random.sample(hosts, min(3, len(hosts)))
+        spans += [(first, first) for first, _ in random.sample(known, 1)] + others[:1]
+        tables.change(_disjoint(spans), lambda number: number ^ 1)
+
+
+@pytest.mark.parametrize("shape", ["global unicast", "a few providers", "networks and hosts in them"])
+def test_what_the_compiler_saw_changes_without_new_blocks(shape: str) -> None:
+    random = Random(shape)  # noqa: S311 - reproducible
+    tables = Tables(6, ipv6=pieces_of(random, shape, 200))
+    (growing,) = tables.growing
+    before = growing.end
+    hosts = [span for span in known_spans(tables) if span[0] == span[1]]
+    tables.change(_disjoint(random.sample(hosts, 20)), lambda number: number ^ 1)
+    tables.change([(0, LAST)], lambda number: number ^ 1)
+    assert growing.end == before
+
+
+def known_spans(tables: Tables) -> Spans:
+    """The first and last address of each piece."""
+    starts = [start for start, _ in tables.pieces]
+    return list(zip(starts, [start - 1 for start in starts[1:]] + [LAST], strict=True))

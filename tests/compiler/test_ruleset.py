@@ -46,6 +46,29 @@ def test_failsafes_of_the_other_direction_are_mirrored() -> None:
     assert (request.source_ports, reply.source_ports) == (None, ((22, 22),))
 
 
+def test_failsafes_have_words_of_their_own_where_there_are_many() -> None:
+    """Requests in the first, replies to the other direction in the second; rules that match nothing fill them up."""
+    log = tier("first", policy("p", rule(LOG), *(rule(DENY, port) for port in range(1, 70)), rule(PASS)))
+    both = replace(effective(log, failsafes=[SSH]), failsafe_outbound=(SSH,))
+    compiled = ingress(compile_rulesets(both))
+    verdicts = [one.verdict for one in compiled]
+    assert [at for at, verdict in enumerate(verdicts) if verdict is Verdict.FAILSAFE] == [0, 64]
+    fillers = [*compiled[1:64], *compiled[65:128]]
+    assert all((one.verdict, one.match.services) == (Verdict.NONE, ()) for one in fillers)
+    assert {one.match.source_ports for one in compiled[1:64]} == {None}, "nobody asks for it"
+    assert {one.match.source_ports for one in compiled[65:128]} == {()}, "they would have a bit for every source port"
+    resumes = {at: one.resume for at, one in enumerate(compiled) if one.verdict is Verdict.CONTINUE}
+    assert resumes == {128: 129, 198: 199}
+    assert (len(compiled), verdicts[-1]) == (200, Verdict.NONE)
+
+
+def test_failsafes_take_no_place_that_a_rule_needs() -> None:
+    few = tier("t", policy("p", *(rule(DENY, port) for port in range(1, 63))))
+    assert len(ingress(compile_rulesets(effective(few, failsafes=[SSH])))) == Limit.WORD_BITS
+    many = tier("t", policy("p", *(rule(DENY) for _ in range(Limit.MAX_RULES - 2))))
+    assert len(ingress(compile_rulesets(effective(many, failsafes=[SSH])))) == Limit.MAX_RULES
+
+
 def test_log_goes_on_with_the_next_rule_and_pass_behind_its_tier() -> None:
     first = tier("first", policy("p", rule(LOG), rule(PASS, 80), rule(DENY, 81)), policy("q", rule(PASS), rule(DENY)))
     second = tier("second", policy("r", rule(LOG), rule(DENY)))

@@ -120,13 +120,16 @@ class Bench:
         return self._run(program, frame, Direction.EGRESS if egress else Direction.INGRESS)
 
     def _run(self, program: str, frame: bytes, direction: Direction, ifindex: int = 0) -> Result:
-        before = self._counts("reasons", 2 * Limit.REASONS), self._counts("counters", _COUNTERS)
+        before = self._reasons(), self._counts("counters", _COUNTERS)
         action = self.trial.object.programs[f"pyxdp_{program}"].test_run(frame, ifindex=ifindex).retval
-        reasons = _risen(before[0], self._counts("reasons", 2 * Limit.REASONS))
+        reasons = _risen(before[0], self._reasons())
         rules = _risen(before[1], self._counts("counters", _COUNTERS))
         start = direction.value * Limit.REASONS
         assert all(start <= index < start + Limit.REASONS for index in reasons), "counted in the other direction"
         return Result(action, {Reason(index - start): rise[0] for index, rise in reasons.items()}, rules)
+
+    def _reasons(self) -> list[tuple[int, ...]]:
+        return [(packets,) for packets in self.trial.reasons()]
 
     def _counts(self, name: str, count: int) -> list[tuple[int, ...]]:
         return self.trial.object.maps[f"pyxdp_{name}"].read_sums(0, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyxdp.abi import Direction, Limit, Reason
+from pyxdp.abi import Direction, Reason
 from pyxdp.bpf import Map
 from tests.torture.policies import FLOWS, SIDES
 
@@ -34,8 +34,7 @@ class Counts:
         """Read the counters of these identities, and the reasons of an endpoint."""
         with Map.from_pin(maps / "counters") as counters, Map.from_pin(maps / "reasons") as reasons:
             packets = [sums[0] for sums in counters.read_sums(0, max(names) + 1)]
-            first = (endpoint * 2 + Direction.INGRESS) * Limit.REASONS
-            by_reason = [sums[0] for sums in reasons.read_sums(first, Limit.REASONS)]
+            (by_reason,) = reasons.read_sums(endpoint * 2 + Direction.INGRESS, 1)
         return cls(
             {(it.policy, it.rule): packets[at] for at, it in names.items() if it.direction == Direction.INGRESS},
             {reason: by_reason[reason] for reason in Reason},

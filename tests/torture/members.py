@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, Literal
 
-from pyxdp.abi import Direction, Limit, Reason
+from pyxdp.abi import Direction, Reason
 from pyxdp.bpf import Map
 from pyxdp.enforcer import Enforcer
 from pyxdp.manifest import loads
@@ -161,8 +161,8 @@ class MembersTorture:
 
     def _reasons(self) -> dict[Reason, int]:
         with Map.from_pin(self._host.bpffs / "pyxdp/v1/maps/reasons") as reasons:
-            sums = reasons.read_sums(Direction.INGRESS * Limit.REASONS, Limit.REASONS)
-        return {reason: sums[reason][0] for reason in Reason}
+            (packets,) = reasons.read_sums(Direction.INGRESS, 1)
+        return {reason: packets[reason] for reason in Reason}
 
 
 def torture_members(host: Host, changes: int, on_progress: Callable[[int], None] = lambda _: None) -> Result:

@@ -146,7 +146,7 @@ class Torture:
         wait_until(lambda: self._counts().judged >= arrived)
         passed = sum(self._counts().of(flow) for flow in _DELIVERED)
         with suppress(AssertionError):  # the result will tell
-            wait_until(lambda: sum(sockets.received) >= passed, timeout=5)
+            wait_until(lambda: sum(sockets.received) >= passed)
         counts = self._counts()
         mixed = counts.findings(sent, generator.lost, early=self._state.objects[1].early is planner.Early.ON)
         vanished = max(passed - sum(sockets.received), passed - counts.reasons[Reason.UNTRACKED])

@@ -7,17 +7,16 @@ they are written anew together, so that a walk does not grow longer with every c
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from pyxdp import abi
-from pyxdp.abi import Entry, Ipv6Entry, Limit
+from pyxdp.abi import Entry, Ipv6Entry, Ipv6Kind, Limit
 from pyxdp.compiler.members.delta import NeedsRebuildError
+from pyxdp.compiler.members.entries import BlockEntry, BlockReader, Range
 from pyxdp.compiler.members.pieces import overlaid
 
 if TYPE_CHECKING:
@@ -29,73 +28,16 @@ if TYPE_CHECKING:
 _LEAF: Final = int(Entry.LEAF)
 _CLASS: Final = int(Entry.LEAF_MASK)
 _LOWER: Final = int(Ipv6Entry.LOWER)
-#: What every walk begins with, and what leads to a tree of lower halves: two blocks, one for each first bit.
-_TREE: Final = 1 << int(Ipv6Entry.BITS_SHIFT)
+_HOST: Final = int(Ipv6Entry.HOST)
 _VALUES: Final = int(Limit.BLOCK_CUTS) + 1
 _FAN: Final = int(Limit.BLOCK_ENTRIES)
+_RANGES: Final = int(Limit.BLOCK_RANGES)
 _HALF: Final = 64
 _LOW: Final = (1 << _HALF) - 1
 #: Values of neighbouring cuts that are written anew together.
 _TOGETHER: Final = _VALUES**2
 #: Entries that one change visits at most; more are compiled afresh in less time.
 _MANY: Final = 20_000
-_ONES: Final = abi.encode(abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, bytes(_VALUES)))
-#: Where the values begin in the words of a block of cuts.
-_FIRST_VALUE: Final = int(np.flatnonzero(np.frombuffer(_ONES, np.uint32))[0])
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """What an entry stands for: keys from ``first`` to ``last``, of one half of addresses.
-
-    Attributes:
-        entry: the entry.
-        upper: ``None`` while the key is the upper half; else the upper half, and the key is the lower one.
-        bits: of the key that are unused yet, where it takes more of them.
-    """
-
-    entry: int
-    first: int
-    last: int
-    upper: int | None
-    bits: int
-
-    @property
-    def first_address(self) -> int:
-        return self.first << _HALF if self.upper is None else self.upper << _HALF | self.first
-
-    @property
-    def last_address(self) -> int:
-        return self.last << _HALF | _LOW if self.upper is None else self.upper << _HALF | self.last
-
-    @property
-    def is_leaf(self) -> bool:
-        return bool(self.entry & _LEAF)
-
-    @property
-    def is_cuts(self) -> bool:
-        """Whether it leads to cuts of the same key."""
-        return not self.entry & (_LEAF | _LOWER) and not self.taken
-
-    @property
-    def block(self) -> int:
-        return self.entry & Ipv6Entry.BLOCK_MASK
-
-    @property
-    def taken(self) -> int:
-        """Bits of the key that choose an entry of a fan, or one of several blocks of cuts; 0 for a single one."""
-        return self.entry >> Ipv6Entry.BITS_SHIFT & Ipv6Entry.BITS_MASK
-
-    def lower(self) -> _Range:
-        """The same with the lower half of addresses as the key, as an entry with ``LOWER`` has it."""
-        return _Range(self.entry & ~_LOWER, 0, _LOW, self.first, _HALF)
-
-    def clipped(self, spans: Spans) -> Spans:
-        """Cut ascending spans to the addresses here."""
-        first, last = self.first_address, self.last_address
-        begin = bisect_left(spans, first, key=itemgetter(1))
-        end = bisect_right(spans, last, key=itemgetter(0))
-        return [(max(low, first), min(high, last)) for low, high in spans[begin:end]]
 
 
 class Ipv6Table:
@@ -114,7 +56,7 @@ class Ipv6Table:
         Raises:
             NeedsRebuildError: there is no room, or walks would become too long.
         """
-        _Change(self._blocks, renamed).remapped(_Range(_TREE, 0, _LOW, None, _HALF), spans, 0)
+        _Change(self._blocks, renamed).remapped_tree(0, None, spans)
 
 
 class _Change:
@@ -122,10 +64,17 @@ class _Change:
 
     def __init__(self, blocks: GrowingTable, renamed: Callable[[int], int]) -> None:
         self._blocks = blocks
+        self._reader = BlockReader(blocks)
         self._renamed = renamed
         self._visited = 0
 
-    def remapped(self, at: _Range, spans: Spans, depth: int) -> int:
+    def remapped_tree(self, block: int, upper: int | None, spans: Spans) -> None:
+        """Change the tree of a half of addresses, which begins with two blocks."""
+        for number, first, last in ((block, 0, _LOW >> 1), (block + 1, _LOW + 1 >> 1, _LOW)):
+            at = Range(number, first, last, upper)
+            self._remap_entries(self._reader.entries(at, spans, 0))
+
+    def remapped(self, at: Range, spans: Spans, depth: int) -> int:
         """Change what an entry leads to; return what the entry has to be.
 
         Args:
@@ -140,29 +89,33 @@ class _Change:
         if at.is_leaf:
             return self._remapped_leaf(at, spans, depth)
         if at.entry & _LOWER:
-            after = self.remapped(at.lower(), spans, 0)
-            return after if after & _LEAF else _LOWER | after
-        children = list(self._values(at) if at.is_cuts else self._parted(at, spans))
-        if at.is_cuts and any(child.is_leaf and _cuts(spans, child) for _, _, child in children):
+            self.remapped_tree(at.block, at.first, spans)
+            return at.entry
+        if self._reader.is_cuts(at) and any(
+            child.is_leaf and _cuts(spans, child) for *_, child in self._reader.values(at)
+        ):
             return self._rewritten(at, spans, depth)
-        for number, word, child in children:
-            after = self.remapped(child, spans, depth + 1)
-            if after != child.entry:
-                self._blocks.store(number, word, after)
+        self._remap_entries(self._reader.entries(at, spans, depth))
         return at.entry
+
+    def _remap_entries(self, entries: Iterator[BlockEntry]) -> None:
+        for at in entries:
+            after = self.remapped(at.range, at.spans, at.depth)
+            if after != at.range.entry:
+                self._blocks.store(at.block, at.word, after | at.flag)
 
     def _visit(self) -> None:
         self._visited += 1
         if self._visited > _MANY:
             raise NeedsRebuildError(f"more than {_MANY:,} IPv6 entries are concerned")
 
-    def _remapped_leaf(self, at: _Range, spans: Spans, depth: int) -> int:
+    def _remapped_leaf(self, at: Range, spans: Spans, depth: int) -> int:
         if spans == [(at.first_address, at.last_address)]:
             return _LEAF | self._renamed(at.entry & _CLASS)
         parts = self._cut(at, spans)
         return at.entry if parts is None else self._tree(parts, depth)
 
-    def _cut(self, at: _Range, spans: Spans) -> list[_Range] | None:
+    def _cut(self, at: Range, spans: Spans) -> list[Range] | None:
         """Return what becomes of a leaf; ``None`` if nothing does."""
         number = at.entry & _CLASS
         first = at.first_address
@@ -173,12 +126,12 @@ class _Change:
         shifted = [(start + first, one) for start, one in pieces]
         return list(self._parts(at, shifted))
 
-    def _parts(self, at: _Range, pieces: Pieces) -> Iterator[_Range]:
+    def _parts(self, at: Range, pieces: Pieces) -> Iterator[Range]:
         """Yield ranges of the keys of ``at`` that pieces of its addresses make."""
         ends = [start - 1 for start, _ in pieces[1:]] + [at.last_address]
         if at.upper is not None:
             for (start, number), end in zip(pieces, ends, strict=True):
-                yield _Range(_LEAF | number, start & _LOW, end & _LOW, at.upper, 0)
+                yield Range(_LEAF | number, start & _LOW, end & _LOW, at.upper)
             return
         mixed: Pieces = []
         for (start, number), end in zip(pieces, ends, strict=True):
@@ -192,22 +145,22 @@ class _Change:
             if last & _LOW != _LOW:
                 mixed, last = [(0, number)], (last & ~_LOW) - 1
             if first <= last:
-                yield _Range(_LEAF | number, first >> _HALF, last >> _HALF, None, 0)
+                yield Range(_LEAF | number, first >> _HALF, last >> _HALF, None)
 
-    def _mixed(self, upper: int, pieces: Pieces) -> _Range:
+    def _mixed(self, upper: int, pieces: Pieces) -> Range:
         """The range of a single upper half, whose lower halves have several classes."""
-        inner = list(self._parts(_Range(0, 0, _LOW, upper, 0), [(upper << _HALF | low, one) for low, one in pieces]))
+        inner = list(self._parts(Range(0, 0, _LOW, upper), [(upper << _HALF | low, one) for low, one in pieces]))
         lower = [replace(one, last=min(one.last, _LOW >> 1)) for one in inner if one.first <= _LOW >> 1]
         higher = [replace(one, first=max(one.first, _LOW + 1 >> 1)) for one in inner if one.last > _LOW >> 1]
         blocks = np.concatenate([self._block(lower, 0), self._block(higher, 0)])
-        return _Range(_LOWER | _TREE | self._blocks.append(blocks), upper, upper, None, 0)
+        return Range(_LOWER | self._blocks.append(blocks), upper, upper, None)
 
-    def _rewritten(self, at: _Range, spans: Spans, depth: int) -> int:
+    def _rewritten(self, at: Range, spans: Spans, depth: int) -> int:
         """Write cuts anew, together with those below and above as long as they are few."""
-        before = list(islice(self._flat(at), _TOGETHER + 1))
+        before = list(islice(self._reader.flat(at), _TOGETHER + 1))
         if len(before) > _TOGETHER:
-            before = [child for _, _, child in self._values(at)]
-        after: list[_Range] = []
+            before = [child for *_, child in self._reader.values(at)]
+        after: list[Range] = []
         for child in before:
             inside = child.clipped(spans)
             if child.is_leaf and inside:
@@ -216,48 +169,11 @@ class _Change:
                 after.append(replace(child, entry=self.remapped(child, spans, depth + 1)))
         return self._tree(_merged(after), depth)
 
-    def _flat(self, at: _Range) -> Iterator[_Range]:
-        """Yield the values of cuts, and of cuts that these lead to."""
-        for _, _, child in self._values(at):
-            if child.is_cuts:
-                yield from self._flat(child)
-            else:
-                yield child
-
-    def _parted(self, at: _Range, spans: Spans) -> Iterator[tuple[int, int, _Range]]:
-        """Yield block, word and range of the entries behind equal parts of a range that spans concern.
-
-        An entry of a fan is one such; a block of cuts has several.
-        """
-        bits = at.bits - at.taken
-        begin = at.first >> at.bits << at.bits
-        behind = 0
-        for low, high in spans:
-            first, last = ((one >> _HALF if at.upper is None else one & _LOW) - begin >> bits for one in (low, high))
-            for place in range(max(first, behind), last + 1):
-                start = begin + (place << bits)
-                ends = max(start, at.first), min(start + (1 << bits) - 1, at.last)
-                if at.entry & Ipv6Entry.FAN:
-                    number, word = at.block + place // _FAN, place % _FAN
-                    yield number, word, _Range(int(self._blocks.element(number)[word]), *ends, at.upper, bits)
-                else:
-                    yield from self._values(_Range(at.block + place, *ends, at.upper, bits))
-            behind = last + 1
-
-    def _values(self, at: _Range) -> Iterator[tuple[int, int, _Range]]:
-        """Yield block, word and range of the values of cuts that some key has."""
-        cuts = abi.decode(abi.Cuts, self._blocks.element(at.block).tobytes())
-        starts = [at.first, *cuts.start, at.last + 1]
-        for place, (entry, used) in enumerate(zip(cuts.value, cuts.used, strict=True)):
-            first, last = starts[place], min(starts[place + 1] - 1, at.last)
-            if first <= last:
-                yield at.block, _FIRST_VALUE + place, _Range(entry, first, last, at.upper, _HALF - used)
-
-    def _tree(self, parts: Sequence[_Range], depth: int) -> int:
+    def _tree(self, parts: Sequence[Range], depth: int) -> int:
         """Write cuts for ascending ranges, with as few steps as possible; return an entry that leads there."""
         return parts[0].entry if len(parts) == 1 else self._blocks.append(self._block(parts, depth))
 
-    def _block(self, parts: Sequence[_Range], depth: int) -> Words:
+    def _block(self, parts: Sequence[Range], depth: int) -> Words:
         """Return the words of cuts for ascending ranges; write those below."""
         if depth >= Ipv6Entry.STEPS // 2:
             raise NeedsRebuildError("walks through IPv6 blocks would become too long")
@@ -266,15 +182,14 @@ class _Change:
             size *= _VALUES
         groups = [parts[at : at + size] for at in range(0, len(parts), size)]
         values = [self._tree(group, depth + 1) for group in groups]
-        used = [_HALF - group[0].bits if len(group) == 1 else 0 for group in groups]
         starts = [group[0].first for group in groups[1:]] or [parts[0].first]
         missing = _VALUES - len(groups)
         starts += starts[-1:] * (_VALUES - 1 - len(starts))
-        cuts = abi.Cuts(tuple(starts), (*values, *values[-1:] * missing), bytes([*used, *used[-1:] * missing]))
+        cuts = abi.Cuts(tuple(starts), (*values, *values[-1:] * missing), Ipv6Kind.CUTS)
         return np.frombuffer(abi.encode(cuts), np.uint32)
 
 
-def _merged(parts: Sequence[_Range]) -> list[_Range]:
+def _merged(parts: Sequence[Range]) -> list[Range]:
     """Put neighbouring leaves of one class together."""
     merged = [parts[0]]
     for part in parts[1:]:
@@ -285,6 +200,6 @@ def _merged(parts: Sequence[_Range]) -> list[_Range]:
     return merged
 
 
-def _cuts(spans: Spans, at: _Range) -> bool:
+def _cuts(spans: Spans, at: Range) -> bool:
     """Whether spans hold some of the addresses and not all."""
     return at.clipped(spans) not in ([], [(at.first_address, at.last_address)])

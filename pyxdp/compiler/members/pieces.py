@@ -49,6 +49,21 @@ def overlaid(pieces: Pieces, end: int, spans: Spans, renamed: Callable[[int], in
     return result
 
 
+def without(spans: Spans, taken: Spans) -> Spans:
+    """Return what is in some spans and not in others."""
+    left: Spans = []
+    for low, high in spans:
+        begin = low
+        for first, last in taken:
+            if first <= high and last >= begin:
+                if first > begin:
+                    left.append((begin, first - 1))
+                begin = last + 1
+        if begin <= high:
+            left.append((begin, high))
+    return left
+
+
 def by_names(spans: Mapping[str, Spans]) -> Iterator[tuple[frozenset[str], Spans]]:
     """Yield the numbers of spans that have names, each number once: with all of its names."""
     if len(spans) == 1:

@@ -184,5 +184,5 @@ def _refusal(response: httpcore.Response, body: bytes) -> ApiError:
         message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         message = f"HTTP status {response.status}"
-    retry_after = dict(response.headers).get(b"Retry-After", b"")
+    retry_after = {name.lower(): value for name, value in response.headers}.get(b"retry-after", b"")
     return ApiError(message, response.status, float(retry_after) if retry_after.isdigit() else 0.0)

@@ -49,6 +49,12 @@ class Condition:
         return {**found, "lastTransitionTime": since}
 
 
+def is_settled(view: AgentView) -> bool:
+    """Tell whether a view says how things are. One of an agent that has just started says what it does not know yet."""
+    heard = all(source.synced for source in view.sources.values())
+    return heard and (view.status is not None or not view.enforcing)
+
+
 def of_node(view: AgentView) -> tuple[Condition, ...]:
     """Return the conditions of the node as a whole."""
     endpoints = view.status.endpoints if view.status else ()
@@ -64,10 +70,10 @@ def of_host_endpoint(view: AgentView, name: str) -> tuple[Condition, ...]:
 
 def _enforcing(view: AgentView, endpoints: Iterable[EndpointStatus]) -> Condition:
     names = ", ".join(sorted(it.attachment.interface for it in endpoints))
-    if not view.synced:
-        return Condition("Enforcing", "Unknown", "NotSynced", "what is to be enforced is not known yet")
+    held = f"; an older policy is in force on {names}" if names else ""
+    if not view.synced or not all(source.synced for source in view.sources.values()):
+        return Condition("Enforcing", "Unknown", "NotSynced", f"what is to be enforced is not known yet{held}")
     if not view.enforcing:
-        held = f"; an older policy is in force on {names}" if names else ""
         return Condition("Enforcing", "False", "NotApplied", f"what the API says could not be enforced{held}")
     if view.status is None:
         return Condition("Enforcing", "Unknown", "NotSeen", "the dataplane was not looked at yet")

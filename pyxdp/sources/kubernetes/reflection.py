@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: A watch that ends sooner, and had nothing to say, counts as a failure.
 _TOO_SHORT_S: Final = 1.0
 _BAD_GATEWAY: Final = 502
+#: What has nothing to do with the version that was asked for: no answer, too many requests, nobody there to answer.
+_TRANSIENT: Final = (0, 429, 503)
 
 
 class Standing(Enum):
@@ -93,8 +95,8 @@ class Reflection:
         if found:
             self.version = found
             return 0.0
-        if self.listed:
-            # Whoever removes a CRD removes its objects first, and that was told. This is something else.
+        if self.known:
+            # Whoever removes a CRD removes its objects first, and that is told. This is something else.
             raise ApiError(f"{self.kind.plural} are not served any more: what they said stays in force")
         self._stand(Standing.ABSENT)
         return spread(self._timing.relook)
@@ -212,7 +214,9 @@ class Reflection:
             self._stand(Standing.DENIED, trouble=f"may not {verb} {title}: {error}")
         else:
             self._stand(Standing.CUT_OFF, trouble=str(error))
-        return self._backoff.pause(error.retry_after)
+            if error.status not in _TRANSIENT:  # to ask for the same once more may bring the same once more, forever
+                self._resource_version = ""
+        return self._backoff.pause(min(error.retry_after, self._timing.most))
 
     def _stand(self, standing: Standing, texts: tuple[Text, ...] = (), trouble: str = "") -> None:
         if texts or (standing, trouble) != (self.standing, self.trouble):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pyxdp.sources.kubernetes.api import Api, ApiError
 from pyxdp.sources.kubernetes.kinds import HOST_ENDPOINTS, KINDS, NODES
 from pyxdp.sources.kubernetes.reduction import host_endpoint_of_node, text_of
 from pyxdp.sources.kubernetes.reflection import Reflection, Standing
-from pyxdp.sources.kubernetes.timing import Timing, spread
+from pyxdp.sources.kubernetes.timing import Backoff, Timing, spread
 from pyxdp.sources.kubernetes.writing import StatusWriter
 from pyxdp.sources.text import Delivery, Text
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyxdp.sources.text import Deliver
 
 _NAME: Final = "kubernetes"
+_LOG: Final = logging.getLogger(__name__)
 _SETTLED: Final = (Standing.FOLLOWED, Standing.ABSENT)
 
 
@@ -62,7 +64,8 @@ class KubernetesSource:
         self._deliver: Deliver = lambda _: None
         self._said = Delivery(source=_NAME, connected=False)
         self._complete = False
-        self._silence = ""
+        self._silent: frozenset[str] = frozenset()
+        self._silence = self._defect = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -96,18 +99,27 @@ class KubernetesSource:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             loop.run_until_complete(self._follow_until_stopped())
-        except Exception as error:
-            self._deliver(Delivery(source=_NAME, connected=False, trouble=f"stopped by a defect of pyxdp: {error!r}"))
-            raise
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
 
     async def _follow_until_stopped(self) -> None:
-        async with Api(self._access, answer=self._timing.answer) as api:
-            endless = [self._follow(api), self._listen(api)]
-            if self._writer:
-                endless.append(self._writer.run(api))
-            await _until_one_ends(*endless, self._stopping.wait())
+        backoff = Backoff(self._timing)
+        while not self._stopping.is_set():
+            await self._follow_until_defective()
+            await _until_one_ends(asyncio.sleep(backoff.pause()), self._stopping.wait())
+
+    async def _follow_until_defective(self) -> None:
+        """Follow until stopped, or until something happens that must not; then nobody would hear of what comes."""
+        try:
+            async with Api(self._access, answer=self._timing.answer) as api:
+                endless = [self._follow(api), self._listen(api)]
+                if self._writer:
+                    endless.append(self._writer.run(api))
+                await _until_one_ends(*endless, self._stopping.wait())
+        except Exception as error:  # noqa: BLE001 - a defect: it is told, and what follows has to go on
+            _LOG.exception("a defect of pyxdp")
+            self._defect = f"a defect of pyxdp: {error!r}"
+            self._say(())
 
     async def _follow(self, api: Api) -> None:
         """Run all reflections; anew whenever that is asked for."""
@@ -127,7 +139,7 @@ class KubernetesSource:
                 silence = ""
             if self._silence and not silence:
                 self._renewal.set()
-            self._silence = silence
+            self._silence, self._defect = silence, ""
             self._say(())
 
     def _reflection(self, kind: WatchedKind) -> Reflection:
@@ -146,26 +158,29 @@ class KubernetesSource:
 
     def _say(self, texts: Iterable[Text]) -> None:
         """Deliver what has changed, if anything has: texts, or how the source stands."""
-        first = not self._complete and all(map(_is_settled, self._reflections))
-        if first:
-            self._complete = True
+        silent = frozenset(_silent(self._reflections))
+        # A kind of which nothing was known is listed for the first time: what else was remembered of it is gone.
+        whole = not self._silent <= silent if self._complete else all(map(_is_settled, self._reflections))
+        if whole:
+            self._complete, self._silent = True, silent
             texts = (Text(origin, text) for it in self._reflections for origin, text in it.known.items())
+        hears = self._complete and not self._silence and not self._defect
         delivery = Delivery(
             source=_NAME,
             texts=tuple(texts) if self._complete else (),
-            complete=first,
-            silent=tuple(_silent(self._reflections)) if first else (),
-            connected=self._complete and not self._silence and all(map(_is_connected, self._reflections)),
+            complete=whole,
+            silent=tuple(sorted(silent)) if whole else (),
+            connected=hears and all(map(_is_connected, self._reflections)),
             trouble="; ".join(self._troubles()),
             since=time.monotonic(),
         )
         standing = replace(delivery, texts=(), complete=False, silent=(), since=0.0)
-        if delivery.texts or first or standing != self._said:
+        if delivery.texts or whole or standing != self._said:
             self._said = standing
             self._deliver(delivery)
 
     def _troubles(self) -> dict[str, None]:
-        troubles = [self._silence, *(it.trouble for it in self._reflections)]
+        troubles = [self._defect, self._silence, *(it.trouble for it in self._reflections)]
         return dict.fromkeys(trouble for trouble in troubles if trouble)
 
 

@@ -18,7 +18,9 @@ class Timing:
         relook: between two looks for kinds that are not served.
         first: after the first failure; doubles with each one ...
         most: ... up to this.
-        status: between two writes of the status.
+        status: between two writes of the status; what can not be written is tried less and less often.
+        settling: after the start of the agent, before it says that something is not known yet.
+        rewrite: after which the status is looked at again, since others may have changed or removed it.
         page: objects in one answer to a list; a number, not a time.
     """
 
@@ -29,6 +31,8 @@ class Timing:
     first: float = 0.5
     most: float = 30.0
     status: float = 5.0
+    settling: float = 20.0
+    rewrite: float = 600.0
     page: int = 100
 
 

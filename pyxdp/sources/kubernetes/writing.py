@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from pyxdp.sources.kubernetes.api import ApiError
-from pyxdp.sources.kubernetes.conditions import ON_NODES, Condition, of_host_endpoint, of_node
+from pyxdp.sources.kubernetes.conditions import ON_NODES, Condition, is_settled, of_host_endpoint, of_node
 from pyxdp.sources.kubernetes.discovery import resources_of
+from pyxdp.sources.kubernetes.timing import Backoff, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +50,21 @@ class _Subject:
     prefix: str = ""
 
 
+@dataclass(slots=True)
+class _Failure:
+    """A status that could not be written.
+
+    Attributes:
+        backoff: between attempts.
+        again: when to try it again, by the clock of the event loop.
+        complaint: what went wrong.
+    """
+
+    backoff: Backoff
+    again: float = 0.0
+    complaint: str = ""
+
+
 class StatusWriter:
     """Writes what the latest view says, if that differs from what was written last, and not too often.
 
@@ -60,54 +77,71 @@ class StatusWriter:
     def __init__(self, node: str, endpoints: Reflection, timing: Timing) -> None:
         self._node = node
         self._endpoints = endpoints
-        self._pause = timing.status
+        self._timing = timing
         self._view: AgentView | None = None
         self._news = asyncio.Event()
         self._written: dict[str, tuple[Condition, ...]] = {}
+        self._failures: dict[str, _Failure] = {}
         self._complaint = ""
 
     def take(self, view: AgentView) -> None:
         """Note the latest view; by the thread of the event loop."""
-        self._view = view
-        self._news.set()
+        if is_settled(view) or time.time_ns() - view.started_ns > self._timing.settling * 1e9:
+            self._view = view
+            self._news.set()
 
     async def run(self, api: Api) -> None:
-        """Write until cancelled. What can not be written is tried again with the next view."""
+        """Write until cancelled. What can not be written is tried again with a later view."""
+        loop = asyncio.get_running_loop()
+        rewrite_at = loop.time() + spread(self._timing.rewrite)
         while True:
             await self._news.wait()
             self._news.clear()
+            if loop.time() >= rewrite_at:
+                self._written.clear()
+                rewrite_at = loop.time() + spread(self._timing.rewrite)
             if self._view:
                 await self._write(api, self._view)
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(self._timing.status)
 
     async def _write(self, api: Api, view: AgentView) -> None:
-        subjects = tuple(self._subjects(view))
-        complaints = [await self._try(api, subject) for subject in subjects]
-        self._written = {it.path: self._written[it.path] for it in subjects if it.path in self._written}
-        complaint = "; ".join(dict.fromkeys(filter(None, complaints)))
+        subjects = {subject.path: subject for subject in self._subjects(view)}
+        for subject in subjects.values():
+            await self._try(api, subject)
+        self._written = {path: self._written[path] for path in subjects if path in self._written}
+        self._failures = {path: self._failures[path] for path in subjects if path in self._failures}
+        complaint = "; ".join(dict.fromkeys(it.complaint for it in self._failures.values()))
         if complaint and complaint != self._complaint:
             _LOG.warning("the status can not be written: %s", complaint)
         self._complaint = complaint
 
-    async def _try(self, api: Api, subject: _Subject) -> str:
-        """Write what is new, and return what went wrong."""
-        if self._written.get(subject.path) == subject.conditions:
-            return ""
+    async def _try(self, api: Api, subject: _Subject) -> None:
+        """Write what is new, unless that has just failed."""
+        now, failure = asyncio.get_running_loop().time(), self._failures.get(subject.path)
+        if self._written.get(subject.path) == subject.conditions or (failure and now < failure.again):
+            return
         try:
             await (self._write_node(api, subject) if subject.prefix else self._write_endpoint(api, subject))
         except ApiError as error:
-            return f"{subject.path}: {error}"
-        self._written[subject.path] = subject.conditions
-        return ""
+            if error.not_found and not subject.prefix:  # a host endpoint that was just deleted
+                return
+            failure = self._failures.setdefault(subject.path, _Failure(Backoff(self._timing)))
+            failure.again = now + failure.backoff.pause(min(error.retry_after, self._timing.most))
+            failure.complaint = f"{subject.path}: {error}"
+        else:
+            self._written[subject.path] = subject.conditions
+            self._failures.pop(subject.path, None)
 
     def _subjects(self, view: AgentView) -> Iterator[_Subject]:
         yield _Subject(f"/api/v1/nodes/{self._node}", of_node(view), ON_NODES)
+        if not self._endpoints.version:  # where they are is just being found out
+            return
         path = self._endpoints.kind.path(self._endpoints.version)
         for text in self._endpoints.known.values():
             if self._node in text:
                 found = json.loads(text)
                 name = found["metadata"]["name"]
-                if found["spec"].get("node") == self._node:
+                if isinstance(found["spec"], dict) and found["spec"].get("node") == self._node:
                     yield _Subject(f"{path}/{name}", of_host_endpoint(view, name))
 
     async def _write_node(self, api: Api, subject: _Subject) -> None:

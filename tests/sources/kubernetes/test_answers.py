@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 #: Path without its query -> status and body.
 Answers = dict[str, tuple[int, object]]
+#: With each answer; in lower case, as proxies send it.
+LATER = ("retry-after", "100000")
 BEST, STORED = HOST_ENDPOINTS.versions
 DISCOVERY: Answers = {f"/apis/{version}": (404, {}) for version in (BEST, STORED)}
+SERVED: Answers = {f"/apis/{BEST}": (200, {"resources": [{"name": HOST_ENDPOINTS.plural}]})}
 ENDPOINT = {"metadata": {"name": "hep", "resourceVersion": "1"}, "spec": {"node": "n"}}
 
 
@@ -35,6 +38,8 @@ def server(answers: Answers) -> Iterator[Access]:
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if status == 429:
+                self.send_header(*LATER)
             self.end_headers()
             self.wfile.write(content)
 
@@ -49,6 +54,13 @@ def server(answers: Answers) -> Iterator[Access]:
         finally:
             running.shutdown()
             thread.join()
+
+
+async def listed(api: Api) -> Reflection:
+    """Follow host endpoints until they are listed."""
+    it = Reflection(HOST_ENDPOINTS, lambda written, _: json.dumps(written), Timing(), lambda _: None)
+    assert [await it._step(api) for _ in range(2)] == [0.0, 0.0]
+    return it
 
 
 def found(answers: Answers) -> str:
@@ -80,15 +92,11 @@ def test_who_may_see_nothing_knows_nothing() -> None:
 def test_an_answer_without_items_is_no_list(body: Mapping[str, Any], known: int) -> None:
     path = HOST_ENDPOINTS.path(BEST)
     metadata = {"metadata": {"resourceVersion": "1"}}
-    answers: Answers = {
-        f"/apis/{BEST}": (200, {"resources": [{"name": HOST_ENDPOINTS.plural}]}),
-        path: (200, {"items": [ENDPOINT], **metadata}),
-    }
+    answers = {**SERVED, path: (200, {"items": [ENDPOINT], **metadata})}
 
     async def follow(access: Access) -> Reflection:
-        it = Reflection(HOST_ENDPOINTS, lambda written, _: json.dumps(written), Timing(), lambda _: None)
         async with Api(access, answer=10.0) as api:
-            assert [await it._step(api) for _ in range(2)] == [0.0, 0.0]
+            it = await listed(api)
             assert len(it.known) == 1
             answers[path] = 200, {**body, **metadata}
             it._resource_version = ""
@@ -99,3 +107,41 @@ def test_an_answer_without_items_is_no_list(body: Mapping[str, Any], known: int)
         it = asyncio.run(follow(access))
     assert len(it.known) == known
     assert (it.standing is Standing.CUT_OFF) is bool(known)
+
+
+@pytest.mark.parametrize(("status", "version"), [(400, ""), (500, ""), (504, ""), (429, "1"), (503, "1")])
+def test_a_version_that_can_not_be_watched(status: int, version: str) -> None:
+    """What the server has against it will not pass: everything is listed anew. Unless it is only busy."""
+    path = HOST_ENDPOINTS.path(BEST)
+    answers = {**SERVED, path: (200, {"items": [ENDPOINT], "metadata": {"resourceVersion": "1"}})}
+
+    async def follow(access: Access) -> tuple[Reflection, float]:
+        async with Api(access, answer=10.0) as api:
+            it = await listed(api)
+            answers[path] = status, {}
+            return it, await it._step(api)
+
+    with server(answers) as access:
+        it, pause = asyncio.run(follow(access))
+    assert (it.standing, it._resource_version, len(it.known)) == (Standing.CUT_OFF, version, 1)
+    assert pause <= Timing().most
+
+
+@pytest.mark.parametrize("items", [[], [ENDPOINT]])
+def test_a_kind_that_is_served_no_more(items: list[object]) -> None:
+    """With what was told of it gone, nothing is wrong; without, something else has happened."""
+    path = HOST_ENDPOINTS.path(BEST)
+    answers = {**SERVED, path: (200, {"items": items, "metadata": {"resourceVersion": "1"}})}
+
+    async def follow(access: Access) -> Reflection:
+        async with Api(access, answer=10.0) as api:
+            it = await listed(api)
+            answers.update({**DISCOVERY, **{HOST_ENDPOINTS.path(version): (404, {}) for version in (BEST, STORED)}})
+            for _ in range(2):
+                await it._step(api)
+        return it
+
+    with server(answers) as access:
+        it = asyncio.run(follow(access))
+    assert it.standing is (Standing.CUT_OFF if items else Standing.ABSENT)
+    assert len(it.known) == len(items)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pyxdp.agent import AgentView
+from pyxdp.agent import AgentView, SourceView
 from pyxdp.dataplane import Attachment, EndpointStatus, Status
 from pyxdp.sources import StoredProblem
-from pyxdp.sources.kubernetes.conditions import Condition, of_host_endpoint, of_node
+from pyxdp.sources.kubernetes.conditions import Condition, is_settled, of_host_endpoint, of_node
 
 ETH0 = EndpointStatus(
     attachment=Attachment(interface="eth0", host_endpoint="a", mode="native"),
@@ -54,6 +54,7 @@ def test_nobody_vouches_for_the_rules_of_what_is_not_enforced() -> None:
     ("view", "expected"),
     [
         (AgentView(node="n", started_ns=0), ("Unknown", "NotSynced")),
+        (replace(WELL, enforcing=False, sources={"s": SourceView()}), ("Unknown", "NotSynced")),
         (replace(WELL, enforcing=False), ("False", "NotApplied")),
         (replace(WELL, status=None), ("Unknown", "NotSeen")),
         (replace(WELL, status=Status()), ("False", "NoInterface")),
@@ -62,6 +63,14 @@ def test_nobody_vouches_for_the_rules_of_what_is_not_enforced() -> None:
 def test_what_is_not_enforced(view: AgentView, expected: tuple[str, str]) -> None:
     for found in (of_node(view), of_host_endpoint(view, "a")):
         assert (found[0].status, found[0].reason) == expected
+
+
+def test_who_has_just_started_does_not_know_yet() -> None:
+    unheard, heard = {"s": SourceView()}, {"s": SourceView(synced=True)}
+    assert is_settled(replace(WELL, sources=heard))
+    assert is_settled(replace(WELL, sources=heard, enforcing=False, status=None))
+    assert not is_settled(replace(WELL, sources=heard, status=None))
+    assert not is_settled(replace(WELL, sources=unheard))
 
 
 def test_problems() -> None:

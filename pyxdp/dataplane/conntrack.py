@@ -15,7 +15,7 @@ class ConntrackUse:
 
     Attributes:
         entries: connections that it knows.
-        limit: how many it may know, in each network namespace; beyond it the kernel drops what is new.
+        limit: how many it may know, in each network namespace; beyond it the kernel drops what is new. 0: no limit.
     """
 
     entries: int

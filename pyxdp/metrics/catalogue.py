@@ -73,7 +73,7 @@ MAP_CAPACITY: Final = Family("pyxdp_map_capacity_entries", "gauge", "Entries tha
 MAP_MEMORY: Final = Family("pyxdp_map_memory_bytes", "gauge", "Kernel memory of a map.", ("map",))
 CONNTRACK_ENTRIES: Final = Family("pyxdp_conntrack_entries", "gauge", "Connections that this network namespace tracks.")
 CONNTRACK_LIMIT: Final = Family(
-    "pyxdp_conntrack_limit", "gauge", "How many it may track; beyond it the kernel drops what is new."
+    "pyxdp_conntrack_limit", "gauge", "How many it may track; beyond it the kernel drops what is new. +Inf: no limit."
 )
 
 STARTED: Final = Family("pyxdp_agent_start_timestamp_seconds", "gauge", "Unix time at which the agent started.")

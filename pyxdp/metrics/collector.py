@@ -64,12 +64,8 @@ class Metrics:
         return sheet
 
     def _status(self) -> Status | None:
-        """Read the kernel; what an apply is just replacing is there when one looks again."""
         try:
-            try:
-                found = self._dataplane.status(drift=False)
-            except PyxdpError:
-                found = self._dataplane.status(drift=False)
+            found = self._dataplane.status(drift=False)
         except PyxdpError as error:
             self._tell_trouble(str(error))
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyxdp.dataplane import WRITTEN
@@ -48,7 +49,8 @@ def _tell_rule(sheet: Sheet, rule: RuleStatus) -> None:
 
 
 def _tell_endpoint(sheet: Sheet, endpoint: EndpointStatus) -> None:
-    _tell_mode(sheet, endpoint.attachment)
+    if endpoint.ifindex:  # XDP runs on interfaces, not on a pattern of them
+        _tell_mode(sheet, endpoint.attachment)
     for direction, reasons in endpoint.reasons.items():
         _tell_reasons(sheet, reasons, endpoint.attachment.interface, endpoint.attachment.host_endpoint, direction)
 
@@ -76,4 +78,4 @@ def _tell_room(sheet: Sheet, status: Status) -> None:
     sheet.add_each(catalogue.MAP_MEMORY, status.memory)
     if status.conntrack:
         sheet.add(catalogue.CONNTRACK_ENTRIES, status.conntrack.entries)
-        sheet.add(catalogue.CONNTRACK_LIMIT, status.conntrack.limit)
+        sheet.add(catalogue.CONNTRACK_LIMIT, status.conntrack.limit or inf)

@@ -6,9 +6,11 @@ import logging
 import re
 import socket
 import threading
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.exposition import choose_encoder
@@ -27,6 +29,8 @@ _log: Final = logging.getLogger(__name__)
 DEFAULT_LISTEN: Final = "127.0.0.1:9469"
 #: How long a client may take to ask, in seconds.
 _PATIENCE: Final = 10.0
+#: Clients at a time. They take file descriptors, which whoever keeps policy in force needs as well.
+_MOST: Final = 32
 _LISTEN: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
 _LAST_PORT: Final = 65535
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -92,11 +96,38 @@ class MetricsServer:
 
 
 class _Server(ThreadingHTTPServer):
+    """When there are too many clients, the one that came first has to go: those who ask and listen never need long."""
+
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], handler: Callable[..., _Handler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._clients: list[socket.socket] = []
+        self._room = threading.BoundedSemaphore(_MOST)
+        self._lock = threading.Lock()
         super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind, and ask no name server who that is: none may be reached now."""
+        TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread."""
+        if not self._room.acquire(blocking=False):
+            with self._lock, suppress(IndexError, OSError):
+                self._clients.pop(0).shutdown(socket.SHUT_RDWR)
+            self._room.acquire()
+        with self._lock:
+            self._clients.append(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close; the thread ends."""
+        with self._lock, suppress(ValueError):
+            self._clients.remove(request)
+        super().shutdown_request(request)
+        self._room.release()
 
     def handle_error(self, *_: object) -> None:
         """A client that went away, or a bug: neither ends the server."""

@@ -10,7 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyxdp.agent import AgentView, SourceView
-from pyxdp.dataplane import Status
+from pyxdp.dataplane import ConntrackUse, Status
 from pyxdp.metrics import Metrics, Pulse, listen_address, not_ready
 from pyxdp.metrics.latency import Buckets
 from tests.metrics.scraping import Samples
@@ -39,9 +39,12 @@ VIEW = AgentView(
 class NoPolicy:
     """Stands for a machine without policy: the agent's metrics are told without a kernel."""
 
+    def __init__(self, found: Status | None = None) -> None:
+        self._found = found or Status()
+
     def status(self, *, drift: bool) -> Status:
         assert not drift
-        return Status()
+        return self._found
 
 
 def scraped(metrics: Metrics) -> Samples:
@@ -71,6 +74,12 @@ def test_an_agent() -> None:
 def test_without_an_agent() -> None:
     found = scraped(Metrics(cast("Dataplane", NoPolicy())))
     assert {name for name in found.names if name.startswith(("pyxdp_agent", "pyxdp_source"))} == set()
+
+
+def test_conntrack_without_a_limit_is_never_nearly_full() -> None:
+    """The kernel's 0 means that there is none; a ratio to 0 would be an alert for ever."""
+    found = scraped(Metrics(cast("Dataplane", NoPolicy(Status(conntrack=ConntrackUse(12, 0))))))
+    assert found.value("pyxdp_conntrack_entries") / found.value("pyxdp_conntrack_limit") == 0
 
 
 def test_times_are_counted_once() -> None:

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from pyxdp.errors import OperatorError
 from pyxdp.metrics import Metrics, MetricsServer
 from tests.metrics.scraping import Samples
+from tests.veth.classes import pre_dnat
 from tests.veth.host import endpoint, open_endpoint, service, untracked
 
 if TYPE_CHECKING:
@@ -100,6 +101,15 @@ def test_endpoints(host: Host, scraped: Scraped) -> None:
     here = {"interface": host.end.name, "host_endpoint": "hep"}
     modes = {mode: found.value("pyxdp_xdp_mode", **here, mode=mode) for mode in ("native", "generic", "none")}
     assert modes == {"native": 1, "generic": 0, "none": 0}
+
+
+def test_patterns_of_workload_interfaces_have_no_mode(host: Host, scraped: Scraped) -> None:
+    """They have rules only, and an alert for interfaces that are not native must not speak of them."""
+    host.apply(open_endpoint("*") + pre_dnat("pre", [OTHER]))
+    assert "cali+" in {it.attachment.interface for it in host.status().endpoints}
+    found = scraped.samples()
+    assert {labels["interface"] for labels in found.labels("pyxdp_xdp_mode")} == {host.end.name}
+    assert found.labels("pyxdp_still_tracked_packets_total")
 
 
 def test_a_bypass_that_fails_is_seen(host: Host, scraped: Scraped) -> None:

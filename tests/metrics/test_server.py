@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
+from pyxdp.metrics import Metrics, MetricsServer
+from tests.lab.waiting import wait_until
 from tests.metrics.test_agent import VIEW
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.metrics.scraping import Scraped
     from tests.veth.host import Host
 
@@ -49,3 +55,33 @@ def test_who_says_nothing_keeps_nobody_waiting(host: Host, scraped: Scraped) -> 
     assert scraped.get("/healthz").status == 200
     for connection in silent:
         connection.close()
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_many_who_say_nothing_take_no_file_descriptors(host: Host, scraped: Scraped) -> None:
+    """A user of this machine must not be able to leave the agent without any."""
+    before = _descriptors()
+    with ExitStack() as stack:
+        with host.space.entered():
+            silent = [stack.enter_context(socket.create_connection(scraped.server.address)) for _ in range(200)]
+        assert scraped.get("/healthz").status == 200
+        assert scraped.get("/metrics").status == 200
+        wait_until(lambda: _descriptors() - before - len(silent) <= 40)
+        assert silent[0].recv(1) == b""
+
+
+def test_a_name_server_is_not_asked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be one that can not be reached: an agent would wait for it, at every start."""
+
+    def ask(*_: object) -> NoReturn:
+        raise AssertionError("somebody asks for a name")
+
+    for name in ("getfqdn", "gethostbyaddr"):
+        monkeypatch.setattr(socket, name, ask)
+    server = MetricsServer((host.end.ipv4, 0), Metrics(host.dataplane()))
+    with host.space.entered():
+        server.start()
+    server.stop()

@@ -70,7 +70,8 @@ def command(settings: Settings, *, everything: bool, watch: float | None) -> Non
 def _tell_again(settings: Settings, *, everything: bool) -> None:
     found, notices = pyxdp.status(settings.dataplane()), list(_waiting(settings.state))
     settings.output.record(_as_json(found, notices))
-    _tell(settings.output, found, notices, everything=everything)
+    _tell_wrong(settings.output, found, notices)  # first: what does not fit on the screen is cut off at its end
+    _tell_state(settings.output, found, everything=everything)
 
 
 def rules_to_tell(found: Status, *, everything: bool) -> list[RuleStatus]:
@@ -96,6 +97,11 @@ def rule_json(rule: RuleStatus) -> dict[str, Any]:
 
 
 def _tell(output: Output, found: Status, notices: Sequence[str], *, everything: bool) -> None:
+    _tell_state(output, found, everything=everything)
+    _tell_wrong(output, found, notices)
+
+
+def _tell_state(output: Output, found: Status, *, everything: bool) -> None:
     if not found.applied:
         output.line("no policy is in force")
     else:
@@ -107,8 +113,11 @@ def _tell(output: Output, found: Status, notices: Sequence[str], *, everything: 
     if found.applied:
         early = found.early_drop
         output.line(f"early drop at XDP: {'on' if early.on else f'off ({early.reason})'}")
-        output.line(f"conntrack: {_conntrack(found)}")
+        output.line(f"conntrack: {conntrack_of(found)}")
         output.line(f"maps: {sum(found.memory.values()) / _MIB:.1f} MiB of kernel memory")
+
+
+def _tell_wrong(output: Output, found: Status, notices: Sequence[str]) -> None:
     if found.drift:
         output.line(click.style("not as it should be; pyxdp apply will:", fg="red"))
         for operation in found.drift.operations:
@@ -132,7 +141,7 @@ def _tell_policy(output: Output, found: Status) -> None:
 
 def _endpoint_row(endpoint: EndpointStatus) -> list[str]:
     it = endpoint.attachment
-    mode = click.style(it.mode, fg=_MODES.get(it.mode))
+    mode = click.style(it.mode, fg=_MODES.get(it.mode)) if endpoint.ifindex else "-"  # a pattern has rules only
     dropped, untracked = _count(endpoint, "DROP_"), _count(endpoint, "UNTRACKED")
     return [it.interface, it.host_endpoint, mode, f"{dropped:,}", f"{untracked:,}", it.reason]
 
@@ -159,13 +168,13 @@ def _tell_reasons(output: Output, found: Status) -> None:
         output.line()
 
 
-def _conntrack(found: Status) -> str:
+def conntrack_of(found: Status) -> str:
     """``12 of 262,144 entries``, and what went in that should not have."""
     use = found.conntrack
     if use is None:
         return "not loaded"
-    told = f"{use.entries:,} of {use.limit:,} entries"
-    if use.entries > _NEARLY_FULL * use.limit:
+    told = f"{use.entries:,} of {use.limit:,} entries" if use.limit else f"{use.entries:,} entries, no limit"
+    if use.limit and use.entries > _NEARLY_FULL * use.limit:
         told = click.style(f"{told}; what is new will be dropped when it is full", fg="red")
     if missed := sum(_count(endpoint, "STILL_TRACKED") for endpoint in found.endpoints):
         told += click.style(f"; {plural(missed, 'packet')} went in that untracked policy allows", fg="yellow")

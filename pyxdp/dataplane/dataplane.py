@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink, planner
 from pyxdp.compiler import MapImage
+from pyxdp.dataplane.bpffs import exclusive
 from pyxdp.dataplane.execution import Execution, Step
 from pyxdp.dataplane.grace import Grace
 from pyxdp.dataplane.halves import Halves
@@ -19,6 +20,7 @@ from pyxdp.dataplane.session import Report, Session
 from pyxdp.dataplane.setup import Setup
 from pyxdp.dataplane.status import Status, read_status
 from pyxdp.dataplane.token import read_token
+from pyxdp.errors import PyxdpError
 from pyxdp.net import HookSettings
 from pyxdp.xtables import Iptables, is_pattern
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from pyxdp.dataplane.session import OnPlan, OnProgress
     from pyxdp.resolver import EffectivePolicy
     from pyxdp.xtables import Tables
+
+#: Seconds that a look at what is being changed waits for the end of the change.
+_STATUS_WAITS: Final = 5.0
 
 
 class Dataplane:
@@ -156,6 +161,21 @@ class Dataplane:
             OperatorError: what is there is damaged, or belongs to another network namespace.
             BpfError: it can not be read.
         """
+        try:
+            return self._status(drift=drift)
+        except PyxdpError as error:
+            return self._status_at_rest(error, drift=drift)
+
+    def _status_at_rest(self, error: PyxdpError, *, drift: bool) -> Status:
+        """Look once more while nobody changes anything: what somebody was just replacing is no fault."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(exclusive(self._layout.bpffs, _STATUS_WAITS, lambda: None))
+            except PyxdpError:
+                raise error from None
+            return self._status(drift=drift)
+
+    def _status(self, *, drift: bool) -> Status:
         if not drift:
             state = self._read({})
             return read_status(self._layout, state, planner.Plan(), HookSettings(), "it was not looked for")

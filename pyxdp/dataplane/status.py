@@ -181,9 +181,9 @@ def read_status(
         BpfError: a map can not be read.
     """
     tables = {str(table): tuple(rules.programs) for table, rules in sorted(state.rules.items())}
-    if state.current is None:
+    header = state.slots[state.active] if state.current is not None else None
+    if state.current is None or header is None or not header.generation:  # or the first one is not switched to yet
         return Status(tables=tables, conntrack=conntrack_use(), drift=drift)
-    header = state.slots[state.active]
     return Status(
         applied=True,
         generation=header.generation,

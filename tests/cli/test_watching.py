@@ -12,11 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click import unstyle
 
 from pyxdp.cli.rules import amount, rates
-from pyxdp.dataplane import RuleStatus
+from pyxdp.cli.status import conntrack_of
+from pyxdp.dataplane import ConntrackUse, RuleStatus, Status
 from tests.cli.machine import Machine, endpoint, policy
 from tests.cli.terminal import XTERM, Terminal
+from tests.veth.classes import pre_dnat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,6 +176,37 @@ def test_status_tells_of_a_bypass_that_fails(governed: Machine) -> None:
         governed.run("status").stdout,
         re.MULTILINE,
     )
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        (None, "not loaded"),
+        (ConntrackUse(1200, 10_000), "1,200 of 10,000 entries"),
+        (ConntrackUse(8001, 10_000), "8,001 of 10,000 entries; what is new will be dropped when it is full"),
+        (ConntrackUse(1200, 0), "1,200 entries, no limit"),
+    ],
+)
+def test_how_full_conntrack_is(use: ConntrackUse | None, told: str) -> None:
+    assert unstyle(conntrack_of(Status(conntrack=use))) == told
+
+
+def test_what_is_wrong_comes_first_where_the_end_may_be_cut_off(governed: Machine) -> None:
+    governed.end.namespace.run("iptables", "-t", "raw", "-F")
+    assert governed.run("status").stdout.splitlines()[-2].startswith("not as it should be")
+    with governed.start("status", "--watch", "60") as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("not as it should be")
+        assert process.stdout.readline().startswith("  ")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def test_a_pattern_has_rules_only(machine: Machine) -> None:
+    machine.write("all.yaml", endpoint("*") + pre_dnat("pre", [{"action": "Deny"}]))
+    assert machine.run("apply", "all.yaml", "--node", "host", "--force").returncode == 0
+    (row,) = (it for it in machine.run("status").stdout.splitlines() if it.startswith("cali+"))
+    assert row.split()[:3] == ["cali+", "hep", "-"]
 
 
 # -- how they end --

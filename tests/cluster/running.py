@@ -34,8 +34,11 @@ class _Elsewhere(KubernetesSource):
 
 
 @contextmanager
-def following_api(host: Host, folder: Path, cluster: Cluster, token: str, *, node: str = NODE) -> Iterator[Running]:
+def following_api(  # noqa: PLR0913 - fixtures, and options by their names
+    host: Host, folder: Path, cluster: Cluster, token: str, *, node: str = NODE, auto_host_endpoints: bool = False
+) -> Iterator[Running]:
     """Run an agent in the namespace of a host; its source is the API server, and it writes its status there."""
-    source = _Elsewhere(cluster.space, find_access(cluster.kubeconfig(token)), node=node, timing=QUICK)
+    access = find_access(cluster.kubeconfig(token))
+    source = _Elsewhere(cluster.space, access, node=node, timing=QUICK, auto_host_endpoints=auto_host_endpoints)
     with running(host, folder, source, node=node, drift_every=2.0) as found:
         yield found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -180,6 +181,15 @@ class Admin:
     def delete(self, written: Mapping[str, Any]) -> None:
         """Delete an object."""
         self.send("DELETE", path_of(written), {"gracePeriodSeconds": 0})
+
+    def status_writes(self) -> int:
+        """Return how many times a status was written, as the server counts them."""
+        counts = re.findall(
+            r'^apiserver_request_total\{.*subresource="status",verb="(?:PATCH|APPLY)".*\} (\d+)$',
+            self.ask("GET", "/metrics").body.decode(),
+            re.MULTILINE,
+        )
+        return sum(map(int, counts))
 
     def send(self, method: str, path: str, body: object = None, media_type: str = "application/json") -> dict[str, Any]:
         """Send something; fails when it is refused."""

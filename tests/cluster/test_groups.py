@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,7 +77,8 @@ def test_a_crd_that_is_removed(bare: Cluster) -> None:
         follower.until_names("tiers", {"t"})
         admin.delete(tiers)
         follower.until_names("tiers", set())
-        follower.until(lambda it: "tiers are not served any more" in it.last.trouble)
+        path = collection_of(tier)
+        wait_until(lambda: admin.ask("GET", path).status == HTTPStatus.NOT_FOUND, what="tiers are served no more")
         admin.create(tiers)
         _create_when_served(admin, tier)
         follower.until_names("tiers", {"t"})

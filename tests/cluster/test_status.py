@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyxdp.agent import AgentView
 from pyxdp.dataplane import Attachment, EndpointStatus, Status
 from pyxdp.sources import StoredProblem
-from tests.cluster.following import NODE, following
+from tests.cluster.following import NODE, QUICK, following
 from tests.cluster.objects import core, hep
 from tests.cluster.server import path_of
 from tests.lab.waiting import wait_until
@@ -60,7 +59,7 @@ def test_node_and_host_endpoint(cluster: Cluster, installed: str, admin: Recorde
         assert _conditions(admin, elsewhere)["Enforcing"]["reason"] == "NoInterface"
         assert _conditions(admin, other) == {}
 
-        before = _writes(admin)
+        before = admin.client.status_writes()
         problem = StoredProblem("HostEndpoint/hep-3", "x", "file:1:1: wrong", stands_in=True)
         follower.source.report(replace(VIEW, generation=2))
         follower.source.report(replace(VIEW, generation=3, problems=(problem,)))
@@ -69,10 +68,28 @@ def test_node_and_host_endpoint(cluster: Cluster, installed: str, admin: Recorde
         assert degraded["message"] == "file:1:1: wrong (the last good version is in force)"
         assert _conditions(admin, node)["HostPolicyDegraded"]["status"] == "True"
         # Nothing is different for hep-1: of the three only the node and hep-3 were written again.
-        assert _writes(admin) == before + 2
+        assert admin.client.status_writes() == before + 2
         # And that is not news for anybody who follows.
         follower.hear()
         assert len([delivery for delivery in follower.deliveries if delivery.texts]) == 1
+
+
+def test_status_that_somebody_removes(cluster: Cluster, installed: str, admin: Recorder) -> None:
+    node, ours = core("Node", NODE), hep("hep-1", NODE)
+    admin.create(node, ours)
+    with following(cluster, installed, timing=replace(QUICK, rewrite=0.2)) as follower:
+        follower.until(lambda it: it.complete)
+        for one in (node, ours):
+            follower.source.report(VIEW)
+            wait_until(lambda one=one: len(_conditions(admin, one)) == 3, what="it is written")
+        admin.delete(node, ours)
+        admin.create(node, ours)
+
+        def is_back() -> bool:
+            follower.source.report(VIEW)
+            return len(_conditions(admin, ours)) == 3 and len(_conditions(admin, node)) == 3
+
+        wait_until(is_back, what="it is written again")
 
 
 def test_a_transition_has_its_time(cluster: Cluster, installed: str, admin: Recorder) -> None:
@@ -115,16 +132,6 @@ TRUE_TRUE_FALSE = ("True", "True", "False")
 def _conditions(admin: Recorder, written: dict[str, Any]) -> dict[str, dict[str, Any]]:
     status = admin.client.get(path_of(written)).get("status") or {}
     return {it["type"]: it for it in status.get("conditions") or ()}
-
-
-def _writes(admin: Recorder) -> int:
-    """Return how many times a status was written, as the server counts them."""
-    counts = re.findall(
-        r'^apiserver_request_total\{.*subresource="status",verb="(?:PATCH|APPLY)".*\} (\d+)$',
-        admin.client.ask("GET", "/metrics").body.decode(),
-        re.MULTILINE,
-    )
-    return sum(map(int, counts))
 
 
 def _statuses(admin: Recorder, written: dict[str, Any]) -> list[str]:

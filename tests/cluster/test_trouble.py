@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyxdp.sources import Store, Text
 from pyxdp.sources.kubernetes import api
+from pyxdp.sources.kubernetes.reflection import Reflection
 from tests.cluster.conftest import documents, token_of
-from tests.cluster.following import following
-from tests.cluster.objects import gnp, gns, hep
+from tests.cluster.following import following, names_of
+from tests.cluster.objects import gnp, gns, hep, pod
 from tests.cluster.server import collection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.cluster.conftest import Recorder
     from tests.cluster.server import Cluster
@@ -129,6 +132,37 @@ def test_a_kind_that_may_not_be_read(cluster: Cluster, installed: str, admin: Re
         follower.until_names("globalNetworkSets", {"set-1"})
 
 
+def test_what_was_remembered_of_a_kind_that_may_not_be_read(cluster: Cluster, installed: str, admin: Recorder) -> None:
+    """It stays as long as nothing is known of the kind, and then only if it is still there."""
+    gone = pod("old-1") | {"status": {"podIPs": [{"ip": "10.1.2.3"}]}}
+    with following(cluster, _token_without(cluster, "no-pods-2", "pods")) as follower:
+        follower.store = Store.of([Text("kubernetes/pods/default/old-1", json.dumps(gone))])
+        follower.until(lambda it: it.complete)
+        assert names_of(follower.resources, "networkSets") == {"pod:old-1"}
+        _grant(cluster, "no-pods-2", "pods", group="")
+        follower.until_names("networkSets", set())
+
+
+def test_a_defect(cluster: Cluster, installed: str, admin: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and what comes after it is followed all the same."""
+    read, broken = Reflection._read, gns("set-1", "10.0.0.0/8")
+
+    def misread(self: Reflection, written: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if written["metadata"]["name"] == "set-1" and written["spec"]["nets"] == ["10.0.0.0/8"]:
+            raise RuntimeError("never heard of")
+        return read(self, written)
+
+    monkeypatch.setattr(Reflection, "_read", misread)
+    with following(cluster, installed) as follower:
+        follower.until(lambda it: it.complete)
+        admin.create(broken)
+        follower.until(lambda it: "a defect of pyxdp: RuntimeError('never heard of')" in it.last.trouble)
+        assert not follower.last.connected
+        admin.merge(gns("set-1", "10.0.0.1/32"))
+        follower.until_names("globalNetworkSets", {"set-1"})
+        follower.until(lambda it: it.last.connected)
+
+
 def test_a_kind_that_decides_and_may_not_be_read(cluster: Cluster, installed: str, admin: Recorder) -> None:
     """Without its policies a host endpoint would be closed altogether: nothing is said before they are known."""
     admin.create(hep("hep-1", "node-1"), gnp("policy-1"))
@@ -168,8 +202,8 @@ def _token_without(cluster: Cluster, name: str, resource: str) -> str:
         return token_of(admin, name)
 
 
-def _grant(cluster: Cluster, name: str, resource: str) -> None:
-    rule = {"apiGroups": ["projectcalico.org"], "resources": [resource], "verbs": ["list", "watch"]}
+def _grant(cluster: Cluster, name: str, resource: str, group: str = "projectcalico.org") -> None:
+    rule = {"apiGroups": [group], "resources": [resource], "verbs": ["list", "watch"]}
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": f"{name}-2"}}
     with cluster.admin() as admin:
         admin.create({**role, "rules": [rule]})

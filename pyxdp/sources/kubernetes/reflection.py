@@ -79,6 +79,10 @@ class Reflection:
             pause = await self._step(api)
             await asyncio.sleep(pause)
 
+    def distrust(self) -> None:
+        """List everything anew when it runs again."""
+        self._resource_version = ""
+
     async def _step(self, api: Api) -> float:
         """Do what is next, and return how long to wait after it."""
         try:

@@ -119,6 +119,8 @@ class KubernetesSource:
         except Exception as error:  # noqa: BLE001 - a defect: it is told, and what follows has to go on
             _LOG.exception("a defect of pyxdp")
             self._defect = f"a defect of pyxdp: {error!r}"
+            for it in self._reflections:  # what they hear next may be the very same
+                it.distrust()
             self._say(())
 
     async def _follow(self, api: Api) -> None:

@@ -92,8 +92,12 @@ class Cluster:
             self._end(name)
 
     def admin(self) -> Admin:
-        """Return a client, to be used as a context manager."""
-        return Admin(self.space, f"https://127.0.0.1:{_PORT}", self.authority)
+        """Return a client that may do everything, to be used as a context manager."""
+        return self.client(ADMIN)
+
+    def client(self, token: str) -> Admin:
+        """Return a client that may do what the owner of a token may, to be used as a context manager."""
+        return Admin(self.space, f"https://127.0.0.1:{_PORT}", self.authority, token)
 
     def kubeconfig(self, token: str) -> Path:
         """Write a kubeconfig for somebody who has a token, and return its path."""
@@ -153,11 +157,12 @@ class Answer:
 
 
 class Admin:
-    """May do everything. A context manager; its connections are in the namespace of the server."""
+    """Asks for things. A context manager; its connections are in the namespace of the server."""
 
-    def __init__(self, space: Namespace, url: str, authority: Path) -> None:
+    def __init__(self, space: Namespace, url: str, authority: Path, token: str) -> None:
         self._space = space
         self._url = url
+        self._token = token
         self._pool = httpcore.ConnectionPool(ssl_context=ssl.create_default_context(cafile=authority))
 
     def __enter__(self) -> Self:
@@ -200,7 +205,7 @@ class Admin:
     def ask(self, method: str, path: str, body: object = None, media_type: str = "application/json") -> Answer:
         """Send something, and return any answer."""
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": media_type}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": media_type}
         with self._space.entered():
             response = self._pool.request(method, f"{self._url}{path}", headers=headers, content=content)
         return Answer(response.status, response.content)

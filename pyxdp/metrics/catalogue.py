@@ -56,7 +56,7 @@ UNTRACKED: Final = Family(
 STILL_TRACKED: Final = Family(
     "pyxdp_still_tracked_packets_total",
     "counter",
-    "Packets that policy wants untracked and that were tracked all the same. Anything but 0 is a fault.",
+    "Packets that policy wants untracked and that were tracked all the same. That it goes on growing is a fault.",
     _ENDPOINT,
 )
 LOG_SUPPRESSED: Final = Family(

@@ -2,18 +2,19 @@
 
 The programs themselves answer, on the tables that are about to be switched to (:mod:`pyxdp.trial`), for the packets of
 
-* TCP sessions that this network namespace has now, in both directions;
-* failsafe ports, where their list changes;
+* sessions that this network namespace has now, TCP and UDP, in both directions;
+* failsafe ports;
 * the node's own way to its API server, and the API server's to the kubelet.
 
 What the policy in force cuts already is no cut. Sessions of others, which this host forwards, are not looked at.
 
-``guard``     asks, compares and says
-``judging``   what becomes of a flow, in programs that are kept loaded
-``flows``     what must live
-``sessions``  TCP sockets, from /proc
-``node``      the API server's address, and the kubelet
-``findings``  what is said
+``guard``        asks, compares and says
+``judging``      what becomes of a flow, in programs that are kept loaded
+``established``  sessions, and where they pass policy
+``flows``        what else must live
+``sessions``     what a session is, and which one is the caller's
+``node``         the API server's address, and the kubelet
+``findings``     what is said
 """
 
 from __future__ import annotations

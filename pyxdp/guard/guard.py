@@ -13,11 +13,13 @@ from pyxdp.compiler import MapImage
 from pyxdp.evaluator import Direction
 from pyxdp.explanation.origins import failsafe_configuration
 from pyxdp.guard import flows as collecting
+from pyxdp.guard.established import of_sessions
 from pyxdp.guard.findings import Cut, Findings
 from pyxdp.guard.judging import Fate, fate_of, judgement_of
+from pyxdp.guard.sessions import UDP
 from pyxdp.model import Origin
 from pyxdp.net import HookSettings
-from pyxdp.netlink.connections import untracked_tcp
+from pyxdp.netlink.connections import entries, untracked
 from pyxdp.planner.capacity import capacities, needed
 from pyxdp.trial import TrialHost
 
@@ -124,13 +126,11 @@ class Guard:
         if _is_same(state, target):
             return Findings()
         warnings = list(_emptied_failsafes(state, policy, resources))
-        sessions = collecting.of_sessions([it for it in policy.endpoints if not it.workloads])
-        judged = collecting.sampled(sessions)
-        found = [*judged, *collecting.of_node(policy)]
-        if _failsafes(state.names.values()) != _failsafes(target.names.values()):
-            found += collecting.of_failsafes(policy)
-        if not found:
+        sessions = of_sessions([it for it in policy.endpoints if not it.workloads])
+        found = [*sessions.flows, *collecting.of_node(policy)]
+        if not found and _failsafes(state.names.values()) == _failsafes(target.names.values()):
             return Findings(warnings=tuple(warnings))
+        found += collecting.of_failsafes(policy)
         before, after = _before(state), _after(target)
         host = self._ready(before, after)
         suspects = list(_suspects(host, after, found))
@@ -140,8 +140,9 @@ class Guard:
         warnings += (_own_warning(it, policy) for it in ended if it.flow in own and it.flow not in cut)
         if len(cut) > _MOST_JUDGED:
             warnings.append(f"{len(cut):,} flows would be cut; of {_MOST_JUDGED} it is told by whom")
-        if len(judged) < len(sessions):
-            warnings.append(f"{len(sessions):,} sessions are established, {len(judged):,} of them were looked at")
+        if len(sessions.flows) < sessions.count:
+            counts = f"{sessions.count:,} sessions are established, {len(sessions.flows):,} of them were looked at"
+            warnings.append(counts)
         return Findings(cuts=tuple(_told((it for it in ended if it.flow in cut), policy)), warnings=tuple(warnings))
 
     def _ready(self, *sides: _Side | None) -> TrialHost:
@@ -210,7 +211,8 @@ def _confirmed(host: TrialHost, before: _Side | None, suspects: Iterable[_Suspec
     """Yield those that end, and that the policy in force lets live: in the state that conntrack has them in."""
     ending = [it for it in suspects if it.fate.end or it.fate.end_unless_known]
     sessions = [it.flow.session for it in ending if it.flow.session][:_MOST_LOOKUPS]
-    unknown = dict(zip(sessions, untracked_tcp(sessions), strict=True)) if sessions else {}
+    unknown = dict(zip(sessions, untracked(sessions), strict=True)) if sessions else {}
+    tracks = bool(entries())
     for interface, group in groupby(ending, lambda it: it.flow.interface):
         if before is not None:
             host.enforce(before.image, interface, before.settings)
@@ -218,6 +220,8 @@ def _confirmed(host: TrialHost, before: _Side | None, suspects: Iterable[_Suspec
             now = fate_of(host, flow) if before is not None else Fate()
             # What left connection tracking until now is not known to it, or was long ago.
             strange = flow.session is not None and (now.untracked or unknown.get(flow.session, False))
+            if flow.session and flow.session.protocol == UDP and strange and tracks and not now.untracked:
+                continue  # connected long ago: nobody has said anything for as long as it is remembered
             end = fate.ends(unknown=strange)
             if end is not None and now.ends(unknown=strange) is None:
                 yield flow, end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyxdp.evaluator import Conntrack, Context, Direction
-from pyxdp.trial import TrialHost, Verdict
+from pyxdp.trial import Stage, TrialHost, Verdict
 
 if TYPE_CHECKING:
     from pyxdp.guard.flows import Flow
@@ -23,11 +23,13 @@ class End(NamedTuple):
         packet: that is denied.
         direction: of it.
         context: in which it is.
+        stage: how far it comes.
     """
 
     packet: Packet
     direction: Direction
     context: Context
+    stage: Stage = Stage.ALL
 
 
 class Fate(NamedTuple):
@@ -55,6 +57,10 @@ def fate_of(host: TrialHost, flow: Flow) -> Fate:
 
     What is allowed as the first packet of a connection is allowed as one of many; so most need one question.
     """
+    if flow.by_port:
+        verdict, _ = host.verdict(flow.packet, direction=flow.direction, context=_KNOWN, stage=Stage.UNTRACKED)
+        end = End(flow.packet, flow.direction, _KNOWN, Stage.UNTRACKED) if verdict is Verdict.DENY else None
+        return Fate(end, end, end)
     there, back = (flow.packet, flow.direction), (flow.answer, flow.back)
     (denied_there, loose_there), (denied_back, loose_back) = _asked(host, *there, _NEW), _asked(host, *back, _NEW)
     untracked = loose_there or loose_back
@@ -72,7 +78,7 @@ def fate_of(host: TrialHost, flow: Flow) -> Fate:
 
 def judgement_of(host: TrialHost, end: End) -> Judgement:
     """Find out who denies it."""
-    return host.judge(end.packet, direction=end.direction, context=end.context)
+    return host.judge(end.packet, direction=end.direction, context=end.context, stage=end.stage)
 
 
 def _end(host: TrialHost, way: tuple[Packet, Direction]) -> End | None:

@@ -1,51 +1,44 @@
-"""TCP sockets of this thread's network namespace, from /proc."""
+"""Who this host talks to: sockets of this thread's network namespace, and whose processes they are."""
 
 from __future__ import annotations
 
-import sys
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyxdp.netlink.sockets import listening as _listening
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyxdp.net import Address
+    from pyxdp.netlink.sockets import Socket
 
-#: Of the calling thread, whose network namespace may differ from the main thread's.
-_PROC_NET: Final = Path("/proc/thread-self/net")
-_TABLES: Final = ("tcp", "tcp6")
-_ESTABLISHED: Final = "01"
-_LISTENING: Final = "0A"
-#: The kernel prints addresses in words of this many bytes, each as a number of the host.
-_WORD: Final = 4
+TCP: Final = 6
+UDP: Final = 17
 _SSH_FIELDS: Final = 4
 
 
 class Session(NamedTuple):
-    """An established TCP connection of this host."""
+    """An established TCP connection of this host, or a UDP socket of it and another end."""
 
     local: Address
     local_port: int
     remote: Address
     remote_port: int
+    protocol: int = TCP
+
+    @classmethod
+    def of(cls, socket: Socket, protocol: int = TCP) -> Session:
+        """Return the session of a socket that has another end."""
+        return cls(ip_address(socket.local), socket.local_port, ip_address(socket.remote), socket.remote_port, protocol)
 
     def __str__(self) -> str:
-        return f"{_end(self.remote, self.remote_port)} at {_end(self.local, self.local_port)}"
-
-
-def established() -> Iterator[Session]:
-    """Yield the sessions with other hosts, or at least over addresses that are not the loopback's."""
-    for local, remote, state in _sockets():
-        if state == _ESTABLISHED:
-            session = Session(*_address(local), *_address(remote))
-            if not session.remote.is_loopback:
-                yield session
+        udp = "UDP " if self.protocol == UDP else ""
+        return f"{udp}{_end(self.remote, self.remote_port)} at {_end(self.local, self.local_port)}"
 
 
 def listening() -> frozenset[int]:
-    """Return the ports that somebody listens at."""
-    return frozenset(_address(local)[1] for local, _, state in _sockets() if state == _LISTENING)
+    """Return the TCP ports that somebody listens at."""
+    return frozenset(it.local_port for it in _listening())
 
 
 def session_of_caller() -> Session | None:
@@ -92,27 +85,6 @@ def _parent(process: str) -> str:
         )
     except (OSError, IndexError):
         return ""
-
-
-def _sockets() -> Iterator[tuple[str, str, str]]:
-    for name in _TABLES:
-        try:
-            lines = (_PROC_NET / name).read_text(encoding="ascii").splitlines()
-        except FileNotFoundError:  # a kernel without IPv6
-            continue
-        for line in lines[1:]:
-            _, local, remote, state, _ = line.split(None, 4)
-            yield local, remote, state
-
-
-def _address(text: str) -> tuple[Address, int]:
-    """Read ``0100007F:0050``."""
-    digits, _, port = text.partition(":")
-    words = bytes.fromhex(digits)
-    if sys.byteorder == "little":
-        words = b"".join(words[at : at + _WORD][::-1] for at in range(0, len(words), _WORD))
-    address = IPv4Address(words) if len(words) == _WORD else _plain(IPv6Address(words))
-    return address, int(port, 16)
 
 
 def _plain(address: Address) -> Address:

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import errno
 import socket
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from pyxdp.net.values import address_family
+from pyxdp.netlink.dumps import attribute, attributes, dump
+from pyxdp.netlink.sockets import Socket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyxdp.net import Address
 
+#: Address and port of one end, then of the other; and the protocol.
+Connection: TypeAlias = "tuple[Address, int, Address, int, int]"
+
 #: Of this thread's network namespace; missing where connection tracking is.
 _COUNT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+#: Of nfnetlink, and of its messages about connections: enum ctattr_type and those within, enum ip_conntrack_status.
+_NETLINK_NETFILTER: Final = 12
+_CT_GET: Final = 0x101
+_NFGENMSG: Final = Struct("!BBH")
+_NESTED: Final = 0x8000
+_TUPLE_ORIG, _STATUS, _FILTER = 1, 3, 25
+_TUPLE_IP, _TUPLE_PROTO = 1, 2
+_PROTO_NUM, *_PORTS = 1, 2, 3
+_FILTER_ORIG_FLAGS, _FILTER_REPLY_FLAGS = 1, 2
+_BY_PROTO_NUM: Final = 1 << 3
+_ASSURED: Final = 1 << 2
+_TRANSLATED: Final = 1 << 4 | 1 << 5
+_UDP: Final = 17
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
-_TCP: Final = 6
 
 
 class Way(NamedTuple):
@@ -38,31 +58,35 @@ class Way(NamedTuple):
     source: Address | None
 
 
-def way_to(destination: Address) -> Way | None:
-    """Return the way that packets of this thread's network namespace take; ``None`` when there is none."""
+def way_to(destination: Address, source: Address | None = None) -> Way | None:
+    """Return the way that packets of this thread's network namespace take; ``None`` when there is none.
+
+    Args:
+        destination: of the packets.
+        source: of them, if they have one already: rules of routing may ask for it.
+    """
+    known = {"src": str(source)} if source else {}
     try:
         with IPRoute() as route:
-            (found, *_) = route.route("get", dst=str(destination), family=_FAMILIES[address_family(destination)])
+            family = _FAMILIES[address_family(destination)]
+            (found, *_) = route.route("get", dst=str(destination), family=family, **known)
     except (NetlinkError, OSError, ValueError):
         return None
     source = found.get_attr("RTA_PREFSRC")
     return Way(found.get_attr("RTA_OIF") or 0, ip_address(source) if source else None)
 
 
-def untracked_tcp(connections: Iterable[tuple[Address, int, Address, int]]) -> list[bool]:
-    """Tell for TCP connections whether connection tracking does not know them.
+def untracked(connections: Iterable[Connection]) -> list[bool]:
+    """Tell for connections whether connection tracking does not know them.
 
     Args:
-        connections: address and port of one end, then of the other; in any order.
+        connections: address and port of one end, then of the other, in any order; and the protocol.
 
     Returns:
         For each; false where that can not be found out.
     """
     wanted = list(connections)
-    try:
-        if not int(_COUNT.read_text()):
-            return [True] * len(wanted)
-    except FileNotFoundError:
+    if not entries():
         return [True] * len(wanted)
     with ExitStack() as stack:
         tables = {
@@ -71,7 +95,56 @@ def untracked_tcp(connections: Iterable[tuple[Address, int, Address, int]]) -> l
         return [_is_unknown(tables[address_family(connection[0])], connection) for connection in wanted]
 
 
-def answering_tcp(connections: Iterable[tuple[Address, int, Address, int]]) -> list[tuple[Address, int] | None]:
+def entries() -> int:
+    """Return how many connections are known to connection tracking; 0 where nothing is tracked."""
+    try:
+        return int(_COUNT.read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def udp_streams(most: int = 4096) -> Iterator[Socket]:
+    """Yield UDP flows in which both ends have spoken for a while, as the ends of who began; none that is translated.
+
+    They are those of this host, and those that it forwards. What can not be found out is not there.
+
+    Args:
+        most: entries that are read; to read more takes too long.
+    """
+    if not entries():
+        return
+    for family in _FAMILIES.values():
+        with suppress(OSError):
+            # Kernels before 5.8 know no filters and tell everything.
+            for message in islice(dump(_NETLINK_NETFILTER, _CT_GET, _request(family)), most):
+                stream = _stream(attributes(message[_NFGENMSG.size :]))
+                if stream is not None:
+                    yield stream
+
+
+def _request(family: int) -> bytes:
+    protocol = attribute(_TUPLE_PROTO | _NESTED, attribute(_PROTO_NUM, bytes([_UDP])))
+    flags = attribute(_FILTER_ORIG_FLAGS, _BY_PROTO_NUM.to_bytes(4, sys.byteorder))
+    flags += attribute(_FILTER_REPLY_FLAGS, bytes(4))
+    head = _NFGENMSG.pack(family, 0, 0)
+    return head + attribute(_TUPLE_ORIG | _NESTED, protocol) + attribute(_FILTER | _NESTED, flags)
+
+
+def _stream(found: Mapping[int, memoryview]) -> Socket | None:
+    status = int.from_bytes(found[_STATUS], "big")
+    if status & (_ASSURED | _TRANSLATED) != _ASSURED:
+        return None
+    ends = attributes(found[_TUPLE_ORIG])
+    protocol, addresses = attributes(ends[_TUPLE_PROTO]), attributes(ends[_TUPLE_IP])
+    if bytes(protocol[_PROTO_NUM]) != bytes([_UDP]):
+        return None
+    # Source and destination, whose numbers differ between families.
+    source, destination = (bytes(addresses[kind]) for kind in sorted(addresses))
+    source_port, destination_port = (int.from_bytes(protocol[kind], "big") for kind in _PORTS)
+    return Socket(source, source_port, destination, destination_port)
+
+
+def answering_tcp(connections: Iterable[Connection]) -> list[tuple[Address, int] | None]:
     """Tell who answers TCP connections of this host: somebody else than they were opened to, where that is a service.
 
     Args:
@@ -97,20 +170,20 @@ def answering_tcp(connections: Iterable[tuple[Address, int, Address, int]]) -> l
     return found
 
 
-def _is_unknown(conntrack: NFCTSocket, connection: tuple[Address, int, Address, int]) -> bool:
+def _is_unknown(conntrack: NFCTSocket, connection: Connection) -> bool:
     try:
         return not list(conntrack.entry("get", tuple_orig=_tuple_of(connection)))
     except NetlinkError as error:
         return bool(error.code == errno.ENOENT)
 
 
-def _tuple_of(connection: tuple[Address, int, Address, int]) -> NFCTAttrTuple:
-    source, source_port, destination, destination_port = connection
+def _tuple_of(connection: Connection) -> NFCTAttrTuple:
+    source, source_port, destination, destination_port, protocol = connection
     return NFCTAttrTuple(
         family=_FAMILIES[address_family(source)],
         saddr=str(source),
         daddr=str(destination),
-        proto=_TCP,
+        proto=protocol,
         sport=source_port,
         dport=destination_port,
     )

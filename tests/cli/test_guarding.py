@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from tests.cli.machine import Machine, endpoint, policy
-from tests.lab.flows import Flow, conversation
+from tests.lab.flows import SILENT, Flow, conversation, expect
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -22,12 +22,19 @@ DENY_ALL = [{"action": "Deny"}]
 
 
 def session(
-    machine: Machine, port: int = PORT, *, family: int = 4, out: bool = False
+    machine: Machine,
+    port: int = PORT,
+    *,
+    family: int = 4,
+    out: bool = False,
+    transport: Literal["tcp", "udp"] = "tcp",
 ) -> AbstractContextManager[Conversation]:
-    """A TCP session of the host's: somebody has come to its port, or it has gone to somebody's."""
+    """A session of the host's: somebody has come to its port, or it has gone to somebody's."""
     client, server = (machine.end, machine.peer) if out else (machine.peer, machine.end)
     source, target = (client.ipv4, server.ipv4) if family == 4 else (client.ipv6, server.ipv6)
-    return conversation(Flow("tcp", client.namespace, server.namespace, (source, 0), (target, port), (target, port)))
+    return conversation(
+        Flow(transport, client.namespace, server.namespace, (source, 0), (target, port), (target, port))
+    )
 
 
 def tracked(machine: Machine) -> None:
@@ -60,6 +67,47 @@ def test_untracked_deny(governed: Machine, family: int, way: str) -> None:
         assert talk.goes_on()
         found = governed.run("apply", "lockdown.yaml", *AT_HOST, "--json")
         assert len(json.loads(found.stdout)["error"]["cuts"]) == 1
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_untracked_deny_of_udp(governed: Machine, *, out: bool) -> None:
+    governed.write("lockdown.yaml", endpoint(governed.end.name) + policy("lockdown", ingress=DENY_ALL))
+    with session(governed, transport="udp", out=out) as talk:
+        done = governed.run("apply", "lockdown.yaml", *AT_HOST)
+        assert done.returncode == 2
+        assert "default/lockdown/ingress[0] (Deny) would cut the established session of UDP " in done.stderr
+        assert talk.goes_on()
+
+
+def test_a_udp_socket_that_nobody_uses(machine: Machine) -> None:
+    """It is connected, and connection tracking, which would know, has forgotten."""
+    machine.write("closed.yaml", endpoint(machine.end.name) + normal())
+    tracked(machine)
+    with session(machine, transport="udp"), session(machine, PORT + 1):
+        assert machine.run("apply", "closed.yaml", *AT_HOST, "--dry-run").returncode == 0
+        machine.end.namespace.run("conntrack", "-D", "-p", "udp")
+        done = machine.run("apply", "closed.yaml", *AT_HOST)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_port_of_a_bridge(machine: Machine) -> None:
+    """The session is the bridge's; untracked policy of the port ends it, and no other policy of the port does."""
+    space, name = machine.end.namespace, machine.end.name
+    space.run("ip", "link", "add", "br0", "type", "bridge")
+    for command in (f"addr flush dev {name}", f"link set {name} master br0", "link set br0 up"):
+        space.run("ip", *command.split())
+    space.run("ip", "address", "add", f"{machine.end.ipv4}/24", "dev", "br0")
+    machine.write("closed.yaml", endpoint(name) + normal())
+    machine.write("lockdown.yaml", endpoint(name) + policy("lockdown", ingress=DENY_ALL))
+    with session(machine) as talk:
+        done = machine.run("apply", "lockdown.yaml", *AT_HOST)
+        assert done.returncode == 2, done.stderr
+        assert "default/lockdown/ingress[0] (Deny) would cut the established session of " in done.stderr
+        assert machine.run("apply", "closed.yaml", *AT_HOST).returncode == 0
+        assert talk.goes_on()
+        assert machine.run("apply", "lockdown.yaml", *AT_HOST, "--force").returncode == 0
+    here, there = (machine.end.ipv4, PORT + 1), (machine.peer.ipv4, 0)
+    expect({Flow("tcp", machine.peer.namespace, space, there, here, here): SILENT})
 
 
 def test_forced(governed: Machine) -> None:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from pyxdp.evaluator import Direction
 from pyxdp.guard import node, sessions
-from pyxdp.guard.flows import MOST_SESSIONS, Flow, of_failsafes, of_sessions, sampled
-from pyxdp.guard.sessions import Session, session_of_ssh
+from pyxdp.guard.established import MOST_SESSIONS, of_sessions, sampled
+from pyxdp.guard.flows import of_failsafes
+from pyxdp.guard.sessions import TCP, UDP, Session, session_of_ssh
 from pyxdp.model import FailsafePort
-from pyxdp.net import Interface, Packet, Protocol
+from pyxdp.net import Interface, Protocol
 from pyxdp.netlink import interfaces
-from pyxdp.netlink.connections import untracked_tcp, way_to
+from pyxdp.netlink.connections import udp_streams, untracked, way_to
+from pyxdp.netlink.sockets import connected, printed
 from pyxdp.resolver import EffectiveEndpoint, EffectivePolicy
 from tests.lab.flows import Flow as Talk
 from tests.lab.flows import conversation
+from tests.lab.network import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,26 +33,103 @@ if TYPE_CHECKING:
     from tests.lab.network import Namespace
 
 
+@pytest.fixture
+def watched(veth: tuple[End, End]) -> tuple[End, End]:
+    """The first one tracks connections."""
+    for tool in ("iptables", "ip6tables"):
+        veth[0].namespace.run(tool, "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+    return veth
+
+
+def established(*governed: End, space: Namespace | None = None) -> list[tuple[str, Session | None, bool]]:
+    """What there is on some interfaces: each with the session, and whether it is only a port."""
+    names = [it.name for it in governed]
+    with (space or governed[0].namespace).entered():
+        found = of_sessions([EffectiveEndpoint(name="it", interface=it) for it in interfaces() if it.name in names])
+    assert found.count == len(found.flows)
+    return [(flow.interface, flow.session, flow.by_port) for flow in found.flows]
+
+
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_established_sessions(veth: tuple[End, End], family: str) -> None:
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_established_sessions(veth: tuple[End, End], family: str, transport: Literal["tcp", "udp"]) -> None:
     near, far = veth
     here, there = getattr(near, family), getattr(far, family)
-    talk = Talk("tcp", far.namespace, near.namespace, (there, 0), (here, 2222), (here, 2222))
+    talk = Talk(transport, far.namespace, near.namespace, (there, 0), (here, 2222), (here, 2222))
     with conversation(talk) as opened:
         port = opened._ends[0].getsockname()[1]
+        protocol = TCP if transport == "tcp" else UDP
+        expected = Session(ip_address(here), 2222, ip_address(there), port, protocol)
+        assert established(near) == [(near.name, expected, False)]
         with near.namespace.entered():
-            expected = Session(ip_address(here), 2222, ip_address(there), port)
-            assert list(sessions.established()) == [expected]
-            assert sessions.listening() == {2222}
-            assert untracked_tcp([expected]) == [True]
-            near.namespace.run("iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
-            near.namespace.run("ip6tables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+            assert list(connected(protocol)) == list(printed(protocol))
+            assert sessions.listening() == ({2222} if protocol == TCP else set())
+            assert untracked([expected]) == [True]
+        for tool in ("iptables", "ip6tables"):
+            near.namespace.run(tool, "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
         assert opened.goes_on()
         with near.namespace.entered():
-            assert untracked_tcp([expected, expected._replace(remote_port=1)]) == [False, True]
-    assert str(expected) == (
-        f"{there}:{port} at {here}:2222" if family == "ipv4" else f"[fd77::2]:{port} at [fd77::1]:2222"
-    )
+            assert untracked([expected, expected._replace(remote_port=1)]) == [False, True]
+    said = f"{there}:{port} at {here}:2222" if family == "ipv4" else f"[fd77::2]:{port} at [fd77::1]:2222"
+    assert str(expected) == (said if protocol == TCP else f"UDP {said}")
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("began", ["here", "there"])
+def test_who_talks_without_a_connected_socket(watched: tuple[End, End], family: str, began: str) -> None:
+    """As WireGuard, OpenVPN, mosh: connection tracking knows that both ends have talked for a while."""
+    near, far = watched
+    here, there = getattr(near, family), getattr(far, family)
+    source, target = (here, there) if began == "here" else (there, here)
+    entry = ["-p", "udp", "-s", source, "-d", target, "--timeout", "600"]
+    ports = [("51820", "51821", "ASSURED,SEEN_REPLY"), ("1", "2", "SEEN_REPLY")]
+    for one, other, status in ports:
+        near.namespace.run("conntrack", "-I", *entry, "--sport", one, "--dport", other, "--status", status)
+    forwarded = ["-p", "udp", "-s", "198.51.100.1", "-d", "198.51.100.2", "--sport", "1", "--dport", "2"]
+    near.namespace.run("conntrack", "-I", *forwarded, "--timeout", "600", "--status", "ASSURED,SEEN_REPLY")
+    tcp = ["-p", "tcp", "-s", there, "-d", here, "--sport", "51820", "--dport", "51821", "--timeout", "600"]
+    near.namespace.run("conntrack", "-I", *tcp, "--state", "ESTABLISHED", "--status", "ASSURED,SEEN_REPLY")
+    mine, theirs = (51820, 51821) if began == "here" else (51821, 51820)
+    expected = Session(ip_address(here), mine, ip_address(there), theirs, UDP)
+    assert established(near) == [(near.name, expected, False)]
+    with near.namespace.entered():
+        assert untracked([expected]) == [False]
+        assert list(udp_streams(most=0)) == []
+
+
+def test_link_local_addresses_that_interfaces_share(netns: Callable[[], Namespace]) -> None:
+    """As those of a VLAN and of what it is made on."""
+    host, peer = netns(), netns()
+    ends = [connect(host, peer, subnet) for subnet in (1, 2)]
+    for near, far in ends:
+        near.namespace.run("ip", "address", "add", "fe80::1/64", "dev", near.name, "nodad")
+        far.namespace.run("ip", "address", "add", "fe80::2/64", "dev", far.name, "nodad")
+    for near, far in ends:
+        with far.namespace.entered():
+            server = socket.create_server(("fe80::2", 2222, 0, far.ifindex), family=socket.AF_INET6)
+        with server, near.namespace.entered():
+            client = socket.socket(socket.AF_INET6)
+            with client:
+                client.bind(("fe80::1", 0, 0, near.ifindex))
+                client.connect(("fe80::2", 2222, 0, near.ifindex))
+                assert [name for name, *_ in established(*(it for it, _ in ends))] == [near.name]
+
+
+def test_a_port_of_a_bridge(veth: tuple[End, End]) -> None:
+    """Policy of the port decides about what comes in for the bridge."""
+    near, far = veth
+    space = near.namespace
+    space.run("ip", "link", "add", "br0", "type", "bridge")
+    for command in (f"addr flush dev {near.name}", f"link set {near.name} master br0", "link set br0 up"):
+        space.run("ip", *command.split())
+    space.run("ip", "address", "add", f"{near.ipv4}/24", "dev", "br0")
+    talk = Talk("tcp", far.namespace, space, (far.ipv4, 0), (near.ipv4, 2222), (near.ipv4, 2222))
+    with conversation(talk), space.entered():
+        bridge = replace(near, name="br0")
+        ((name, session, by_port),) = established(near)
+        assert (name, by_port) == (near.name, True)
+        assert established(bridge) == [("br0", session, False)]
+        assert sorted(established(near, bridge)) == sorted([("br0", session, False), (near.name, session, True)])
 
 
 def test_listening_and_mapped_addresses(veth: tuple[End, End]) -> None:
@@ -61,8 +142,10 @@ def test_listening_and_mapped_addresses(veth: tuple[End, End]) -> None:
             client = socket.create_connection((near.ipv4, 2223))
         with client, server.accept()[0], near.namespace.entered():
             assert 2223 in sessions.listening()
-            (found,) = sessions.established()
+            ((_, found, _),) = established(near)
+            assert found
             assert (found.local, found.remote) == (ip_address(near.ipv4), ip_address(far.ipv4))
+            assert list(connected(TCP)) == list(printed(TCP))
 
 
 def test_sessions_of_the_machine_with_itself_do_not_count(netns: Callable[[], Namespace]) -> None:
@@ -73,7 +156,7 @@ def test_sessions_of_the_machine_with_itself_do_not_count(netns: Callable[[], Na
         socket.create_connection(server.getsockname()),
         server.accept()[0],
     ):
-        assert list(sessions.established()) == []
+        assert of_sessions([EffectiveEndpoint(name="it", interface=it) for it in interfaces()]).count == 0
 
 
 def test_a_session_whose_address_is_on_another_interface(veth: tuple[End, End]) -> None:
@@ -82,12 +165,11 @@ def test_a_session_whose_address_is_on_another_interface(veth: tuple[End, End]) 
     near.namespace.run("ip", "address", "add", "192.0.2.77/32", "dev", "lo")
     far.namespace.run("ip", "route", "add", "192.0.2.77", "via", near.ipv4)
     talk = Talk("tcp", far.namespace, near.namespace, (far.ipv4, 0), ("192.0.2.77", 2222), ("192.0.2.77", 2222))
-    with conversation(talk), near.namespace.entered():
-        governed = [EffectiveEndpoint(name="it", interface=it) for it in interfaces() if it.name == near.name]
-        assert [flow.interface for flow in of_sessions(governed)] == [near.name]
-        other = [EffectiveEndpoint(name="it", interface=it) for it in interfaces() if it.name == "lo"]
-        assert of_sessions([EffectiveEndpoint(name="it", interface=Interface("eth9", 99))]) == []
-        assert of_sessions(other) == []
+    with conversation(talk):
+        assert [name for name, *_ in established(near)] == [near.name]
+        assert established(replace(near, name="lo")) == []
+        with near.namespace.entered():
+            assert of_sessions([EffectiveEndpoint(name="it", interface=Interface("eth9", 99))]).count == 0
 
 
 def test_the_way_to_somebody(veth: tuple[End, End]) -> None:
@@ -119,22 +201,12 @@ def test_the_session_of_ssh(said: str, session: Session | None) -> None:
 
 
 def test_of_many_sessions_some_of_every_service() -> None:
-    def flow(port: int, number: int) -> Flow:
-        packet = Packet(
-            protocol=6,
-            source=ip_address("10.0.0.0") + number,
-            source_port=50_000,
-            destination=ip_address("192.0.2.1"),
-            destination_port=port,
-        )
-        return Flow(what="", interface="eth0", packet=packet, direction=Direction.INGRESS)
-
-    many = [flow(6379, number) for number in range(3 * MOST_SESSIONS)]
-    few = [flow(22, number) for number in range(3)]
-    found = sampled([*many, *few])
+    many = [("redis", number) for number in range(3 * MOST_SESSIONS)]
+    few = [("ssh", number) for number in range(3)]
+    found = sampled([*many, *few], lambda it: it[0])
     assert len(found) == len(set(found)) == MOST_SESSIONS
     assert set(few) <= set(found)
-    assert sampled(few) == few
+    assert sampled(few, lambda it: it[0]) == few
 
 
 def test_failsafe_ports() -> None:

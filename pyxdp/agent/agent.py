@@ -234,6 +234,8 @@ class Agent:
         self._keeping.note(self._texts, self._enforcement.generation, soon=rules)
         fields = {"kind": kind, "generation": self._enforcement.generation, "seconds": round(seconds, 4)}
         _LOG.info("enforced", extra={"fields": fields})
+        if rules:
+            self._see()
 
     def _texts(self) -> tuple[Text, ...]:
         """Return the texts of what is wanted, as far as it can be had."""
@@ -262,7 +264,7 @@ class Agent:
     def _look(self) -> None:
         """Look for what others have changed, and repair it."""
         self._look_at = time.monotonic() + self._settings.drift_every
-        enforcement, record, since = self._enforcement, self._record, time.monotonic()
+        enforcement, since = self._enforcement, time.monotonic()
         try:
             self._keeping.take_back_overdue()
             self._hear_of_confirmation()
@@ -277,8 +279,12 @@ class Agent:
         except PyxdpError as error:
             enforcement.distrust()
             self._fail(error)
+        self._see()
+
+    def _see(self) -> None:
+        """Note what the dataplane is now, for others to read."""
         try:
-            record.status, record.status_ns = self._dataplane.status(drift=False), time.time_ns()
+            self._record.status, self._record.status_ns = self._dataplane.status(drift=False), time.time_ns()
         except PyxdpError as error:
             _LOG.debug("the next look will tell: %s", error)
 

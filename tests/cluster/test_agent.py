@@ -52,6 +52,8 @@ def test_policy_of_the_api_is_enforced_and_reported(
     admin.create(node, gns("closed", f"{host.peer.ipv4}/32", set="closed"), closed(7001), hep)
     with following_api(host, tmp_path, cluster, installed) as it:
         it.wait_for(lambda view: view.enforcing and view.generation)
+        assert it.view.status  # what was not seen since can not be reported
+        assert [one.attachment.host_endpoint for one in it.view.status.endpoints] == ["hep"]
         assert (is_dropped(host, 7001), is_dropped(host, 7002)) == (True, False)
         wait_until(lambda: _status(admin, hep, "Enforcing") == "True", what="it is reported")
         wait_until(lambda: _status(admin, node, "HostPolicyEnforcing") == "True", what="it is reported")

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 #: Seconds for which it is remembered where the API servers are.
 _REMEMBERED: Final = 30.0
 _FAILSAFE: Final = "FelixConfiguration"
-#: Sessions that connection tracking is asked about; more are taken to be known.
-_MOST_LOOKUPS: Final = 200
+
 #: Flows that would be cut of which the rule is found out: that takes longer than to find out that they are.
 _MOST_JUDGED: Final = 100
 
@@ -210,7 +209,7 @@ def _suspects(host: TrialHost, after: _Side, found: Iterable[Flow]) -> Iterator[
 def _confirmed(host: TrialHost, before: _Side | None, suspects: Iterable[_Suspect]) -> Iterator[tuple[Flow, End]]:
     """Yield those that end, and that the policy in force lets live: in the state that conntrack has them in."""
     ending = [it for it in suspects if it.fate.end or it.fate.end_unless_known]
-    sessions = [it.flow.session for it in ending if it.flow.session][:_MOST_LOOKUPS]
+    sessions = [it.flow.session for it in ending if it.flow.session]
     unknown = dict(zip(sessions, untracked(sessions), strict=True)) if sessions else {}
     tracks = bool(entries())
     for interface, group in groupby(ending, lambda it: it.flow.interface):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from pyxdp.net.values import address_family
-from pyxdp.netlink.dumps import attribute, attributes, dump
+from pyxdp.netlink.questions import Questions, attribute, attributes
 from pyxdp.netlink.sockets import Socket
 
 if TYPE_CHECKING:
@@ -35,9 +34,10 @@ _NETLINK_NETFILTER: Final = 12
 _CT_GET: Final = 0x101
 _NFGENMSG: Final = Struct("!BBH")
 _NESTED: Final = 0x8000
-_TUPLE_ORIG, _STATUS, _FILTER = 1, 3, 25
+_TUPLE_ORIG, _TUPLE_REPLY, _STATUS, _FILTER = 1, 2, 3, 25
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _PROTO_NUM, *_PORTS = 1, 2, 3
+_IPS: Final = {4: (1, 2), 6: (3, 4)}
 _FILTER_ORIG_FLAGS, _FILTER_REPLY_FLAGS = 1, 2
 _BY_PROTO_NUM: Final = 1 << 3
 _ASSURED: Final = 1 << 2
@@ -88,11 +88,8 @@ def untracked(connections: Iterable[Connection]) -> list[bool]:
     wanted = list(connections)
     if not entries():
         return [True] * len(wanted)
-    with ExitStack() as stack:
-        tables = {
-            version: stack.enter_context(NFCTSocket(nfgen_family=family)) for version, family in _FAMILIES.items()
-        }
-        return [_is_unknown(tables[address_family(connection[0])], connection) for connection in wanted]
+    with Questions(_NETLINK_NETFILTER) as questions:
+        return [_is_unknown(questions, connection) for connection in wanted]
 
 
 def entries() -> int:
@@ -114,10 +111,10 @@ def udp_streams(most: int = 4096) -> Iterator[Socket]:
     if not entries():
         return
     for family in _FAMILIES.values():
-        with suppress(OSError):
+        with suppress(OSError), Questions(_NETLINK_NETFILTER) as questions:
             # Kernels before 5.8 know no filters and tell everything.
-            for message in islice(dump(_NETLINK_NETFILTER, _CT_GET, _request(family)), most):
-                stream = _stream(attributes(message[_NFGENMSG.size :]))
+            for message in islice(questions.dump(_CT_GET, _request(family)), most):
+                stream = _stream(_of_connection(message))
                 if stream is not None:
                     yield stream
 
@@ -134,14 +131,8 @@ def _stream(found: Mapping[int, memoryview]) -> Socket | None:
     status = int.from_bytes(found[_STATUS], "big")
     if status & (_ASSURED | _TRANSLATED) != _ASSURED:
         return None
-    ends = attributes(found[_TUPLE_ORIG])
-    protocol, addresses = attributes(ends[_TUPLE_PROTO]), attributes(ends[_TUPLE_IP])
-    if bytes(protocol[_PROTO_NUM]) != bytes([_UDP]):
-        return None
-    # Source and destination, whose numbers differ between families.
-    source, destination = (bytes(addresses[kind]) for kind in sorted(addresses))
-    source_port, destination_port = (int.from_bytes(protocol[kind], "big") for kind in _PORTS)
-    return Socket(source, source_port, destination, destination_port)
+    protocol = attributes(attributes(found[_TUPLE_ORIG])[_TUPLE_PROTO])[_PROTO_NUM]
+    return _ends(found[_TUPLE_ORIG]) if protocol[0] == _UDP else None
 
 
 def answering_tcp(connections: Iterable[Connection]) -> list[tuple[Address, int] | None]:
@@ -153,37 +144,50 @@ def answering_tcp(connections: Iterable[Connection]) -> list[tuple[Address, int]
     Returns:
         Address and port for each; ``None`` where connection tracking does not know it.
     """
-    found: list[tuple[Address, int] | None] = []
-    if not _COUNT.exists():
+    if not entries():
         return [None for _ in connections]
-    for connection in connections:
-        with NFCTSocket(nfgen_family=_FAMILIES[address_family(connection[0])]) as conntrack:
-            try:
-                (entry, *_) = conntrack.entry("get", tuple_orig=_tuple_of(connection))
-            except (NetlinkError, ValueError):
-                found.append(None)
-                continue
-        version = address_family(connection[0])
-        address = entry.get_nested("CTA_TUPLE_REPLY", "CTA_TUPLE_IP", f"CTA_IP_V{version}_SRC")
-        port = entry.get_nested("CTA_TUPLE_REPLY", "CTA_TUPLE_PROTO", "CTA_PROTO_SRC_PORT")
-        found.append((ip_address(address), port) if address and port else None)
-    return found
+    with Questions(_NETLINK_NETFILTER) as questions:
+        return [_answering(questions, connection) for connection in connections]
 
 
-def _is_unknown(conntrack: NFCTSocket, connection: Connection) -> bool:
+def _answering(questions: Questions, connection: Connection) -> tuple[Address, int] | None:
     try:
-        return not list(conntrack.entry("get", tuple_orig=_tuple_of(connection)))
-    except NetlinkError as error:
-        return bool(error.code == errno.ENOENT)
+        found = _of_connection(questions.get(_CT_GET, _question(connection)))
+    except OSError:
+        return None
+    ends = _ends(found[_TUPLE_REPLY])
+    return ip_address(ends.local), ends.local_port
 
 
-def _tuple_of(connection: Connection) -> NFCTAttrTuple:
+def _is_unknown(questions: Questions, connection: Connection) -> bool:
+    try:
+        questions.get(_CT_GET, _question(connection))
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return False
+
+
+def _question(connection: Connection) -> bytes:
     source, source_port, destination, destination_port, protocol = connection
-    return NFCTAttrTuple(
-        family=_FAMILIES[address_family(source)],
-        saddr=str(source),
-        daddr=str(destination),
-        proto=protocol,
-        sport=source_port,
-        dport=destination_port,
-    )
+    version = address_family(source)
+    addresses = zip(_IPS[version], (source, destination), strict=True)
+    ip = b"".join(attribute(kind, address.packed) for kind, address in addresses)
+    ports = zip(_PORTS, (source_port, destination_port), strict=True)
+    proto = attribute(_PROTO_NUM, bytes([protocol]))
+    proto += b"".join(attribute(kind, port.to_bytes(2, "big")) for kind, port in ports)
+    ends = attribute(_TUPLE_IP | _NESTED, ip) + attribute(_TUPLE_PROTO | _NESTED, proto)
+    return _NFGENMSG.pack(_FAMILIES[version], 0, 0) + attribute(_TUPLE_ORIG | _NESTED, ends)
+
+
+def _of_connection(message: memoryview) -> dict[int, memoryview]:
+    return attributes(message[_NFGENMSG.size :])
+
+
+def _ends(content: memoryview) -> Socket:
+    """Return the ends of a tuple: who sends as the local one."""
+    ends = attributes(content)
+    protocol, addresses = attributes(ends[_TUPLE_PROTO]), attributes(ends[_TUPLE_IP])
+    # Source and destination, whose numbers differ between families.
+    source, destination = (bytes(addresses[kind]) for kind in sorted(addresses))
+    source_port, destination_port = (int.from_bytes(protocol[kind], "big") for kind in _PORTS)
+    return Socket(source, source_port, destination, destination_port)

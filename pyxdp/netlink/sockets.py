@@ -8,7 +8,7 @@ from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyxdp.netlink.dumps import dump
+from pyxdp.netlink.questions import Questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,9 @@ _ESTABLISHED: Final = 1
 _LISTEN: Final = 10
 #: struct inet_diag_req_v2: family, protocol, extensions, padding, states; and an id, which means nothing in a dump.
 _REQUEST: Final = Struct("=BBBBI48x")
-#: struct inet_diag_msg: family, state, timer, retransmissions; the id: ports and addresses in network byte order ...
-_MESSAGE: Final = Struct("!BBBBHH16s16s")
-#: ... and the interface, in that of the host.
-_INTERFACE: Final = Struct("=I")
+#: struct inet_diag_msg: family, state, timer, retransmissions; the id: ports, addresses, and an interface, which is in the
+#: byte order of the host.
+_MESSAGE: Final = Struct("!4xHH16s16sI")
 #: ::ffff:0:0/96: an IPv6 socket that speaks IPv4.
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
@@ -84,12 +83,12 @@ def _sockets(protocol: int, state: int) -> Iterator[Socket]:
 
 def _dumped(family: int, protocol: int, state: int) -> Iterator[Socket]:
     request = _REQUEST.pack(family, protocol, 0, 0, 1 << state)
-    for message in dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request):
-        of, _, _, _, local_port, remote_port, local, remote = _MESSAGE.unpack_from(message)
-        (ifindex,) = _INTERFACE.unpack_from(message, _MESSAGE.size)
-        if of == socket.AF_INET:
-            local, remote = local[:4], remote[:4]
-        yield Socket(_plain(local), local_port, _plain(remote), remote_port, ifindex)
+    is_ipv4 = family == socket.AF_INET
+    with Questions(_NETLINK_SOCK_DIAG) as questions:
+        for message in questions.dump(_SOCK_DIAG_BY_FAMILY, request):
+            local_port, remote_port, local, remote, ifindex = _MESSAGE.unpack_from(message)
+            local, remote = (local[:4], remote[:4]) if is_ipv4 else (_plain(local), _plain(remote))
+            yield Socket(local, local_port, remote, remote_port, socket.ntohl(ifindex))
 
 
 def printed(protocol: int, state: int = _ESTABLISHED) -> Iterator[Socket]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import ssl
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +21,30 @@ from pyxdp.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+_LOG: Final = logging.getLogger(__name__)
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def _no_token() -> str:
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was once; another one that has taken its place has another inode."""
+
+    path: Path
+    modified_ns: int = 0
+    inode: int = 0
+
+    @classmethod
+    def of(cls, path: Path) -> _File:
+        try:
+            found = path.stat()
+        except OSError:
+            return cls(path)
+        return cls(path, found.st_mtime_ns, found.st_ino)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +55,32 @@ class Access:
         server: its URL, without a slash at the end.
         tls: whom to believe, and the client's certificate if there is one; ``None`` for a server without TLS.
         token: asked before each request, since the kubelet renews a pod's token every hour; empty for none.
+        server_name: that its certificate has to have; empty: that of the URL.
         proxy: URL of an HTTP proxy; empty for none. The environment's are not used.
+        files: that all this was read from, with their stamps of then.
+        read_again: reads it anew; ``None`` where there is nothing to read.
     """
 
     server: str
     tls: ssl.SSLContext | None
     token: Callable[[], str] = field(default=_no_token)
+    server_name: str = ""
     proxy: str = ""
+    files: tuple[_File, ...] = ()
+    read_again: Callable[[], Access] | None = None
+
+    def renewed(self) -> Access:
+        """Return what it is now, as its files say; itself, if they have not changed or can not be used.
+
+        Authorities and certificates are replaced sooner than an agent ends.
+        """
+        if self.read_again is None or all(_File.of(file.path) == file for file in self.files):
+            return self
+        try:
+            return self.read_again()
+        except OperatorError as error:
+            _LOG.warning("%s", error)
+            return self
 
 
 def find_access(kubeconfig: str | os.PathLike[str] = "", context: str = "") -> Access:
@@ -77,11 +117,13 @@ def of_pod(folder: Path = SERVICE_ACCOUNT) -> Access:
             f"there is no service account in {folder}", hint="run as a pod, with automountServiceAccountToken: true"
         )
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    authority = _File.of(folder / "ca.crt")
     try:
-        tls = ssl.create_default_context(cafile=folder / "ca.crt")
+        tls = ssl.create_default_context(cafile=authority.path)
     except OSError as error:
-        raise OperatorError(f"{folder / 'ca.crt'} can not be used: {error}") from error
-    return Access(server=server, tls=tls, token=_token_of(folder / "token"))
+        raise OperatorError(f"{authority.path} can not be used: {error}") from error
+    again = partial(of_pod, folder)
+    return Access(server=server, tls=tls, token=_token_of(folder / "token"), files=(authority,), read_again=again)
 
 
 def from_kubeconfig(path: Path, context: str = "") -> Access:
@@ -91,7 +133,8 @@ def from_kubeconfig(path: Path, context: str = "") -> Access:
         OperatorError: it can not be read, lacks something, or wants a way to log in that is not known here.
     """
     try:
-        return _Kubeconfig(path, yaml.safe_load(path.read_text(encoding="utf-8"))).access(context)
+        file = _File.of(path)
+        return _Kubeconfig(file, yaml.safe_load(path.read_text(encoding="utf-8"))).access(context)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, binascii.Error, ssl.SSLError) as error:
         raise OperatorError(f"the kubeconfig {path} can not be used: {error}") from error
 
@@ -99,8 +142,9 @@ def from_kubeconfig(path: Path, context: str = "") -> Access:
 class _Kubeconfig:
     """A kubeconfig's text as a tree of mappings and lists."""
 
-    def __init__(self, path: Path, tree: object) -> None:
-        self._path = path
+    def __init__(self, file: _File, tree: object) -> None:
+        self._path = file.path
+        self._files = [file]
         self._tree: Mapping[str, Any] = tree if isinstance(tree, dict) else {}
 
     def access(self, context: str) -> Access:
@@ -111,7 +155,15 @@ class _Kubeconfig:
         if not server.startswith(("https://", "http://")):
             raise self._error("its cluster has no server")
         tls = self._tls(cluster, user) if server.startswith("https://") else None
-        return Access(server=server, tls=tls, token=self._token(user), proxy=str(cluster.get("proxy-url") or ""))
+        return Access(
+            server=server,
+            tls=tls,
+            token=self._token(user),
+            server_name=str(cluster.get("tls-server-name") or ""),
+            proxy=str(cluster.get("proxy-url") or ""),
+            files=tuple(self._files),
+            read_again=partial(from_kubeconfig, self._path, context),
+        )
 
     def _named(self, collection: str, name: str) -> Mapping[str, Any]:
         """Return ``clusters[name].cluster`` and the like."""
@@ -134,7 +186,7 @@ class _Kubeconfig:
         return tls
 
     def _token(self, user: Mapping[str, Any]) -> Callable[[], str]:
-        for name in ("exec", "auth-provider", "username"):
+        for name in ("exec", "auth-provider", "username", "as"):
             if user.get(name):
                 raise self._error(f"its user logs in by `{name}`, which an agent can not: use a token or a certificate")
         if user.get("tokenFile"):
@@ -146,7 +198,11 @@ class _Kubeconfig:
         """Return what ``NAME-data`` holds, or the file that ``NAME`` names."""
         if section.get(f"{name}-data"):
             return base64.b64decode(str(section[f"{name}-data"]), validate=True)
-        return (self._path.parent / str(section[name])).read_bytes() if section.get(name) else b""
+        if not section.get(name):
+            return b""
+        file = _File.of(self._path.parent / str(section[name]))
+        self._files.append(file)
+        return file.path.read_bytes()
 
     def _error(self, what: str) -> OperatorError:
         return OperatorError(f"the kubeconfig {self._path} can not be used: {what}")

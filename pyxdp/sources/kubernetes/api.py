@@ -71,6 +71,7 @@ class Api:
     def __init__(self, access: Access, *, answer: float) -> None:
         self.server = access.server
         self._token = access.token
+        self._name = {"sni_hostname": access.server_name} if access.server_name else {}
         self._timeouts = dict.fromkeys(("connect", "read", "write", "pool"), answer)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=access.tls or ssl.create_default_context(),
@@ -141,7 +142,7 @@ class Api:
                 f"{self.server}{path}{query}",
                 headers=self._headers(media_type),
                 content=content,
-                extensions={"timeout": timeouts},
+                extensions={"timeout": timeouts, **self._name},
             ) as response:
                 if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
                     raise _refusal(response, await response.aread())

@@ -106,10 +106,12 @@ class KubernetesSource:
         backoff = Backoff(self._timing)
         while not self._stopping.is_set():
             await self._follow_until_defective()
+            if not self._defect:
+                backoff.reset()
             await _until_one_ends(asyncio.sleep(backoff.pause()), self._stopping.wait())
 
     async def _follow_until_defective(self) -> None:
-        """Follow until stopped, or until something happens that must not; then nobody would hear of what comes."""
+        """Follow until stopped or to be begun anew; or until a defect, after which nobody would hear of what comes."""
         try:
             async with Api(self._access, answer=self._timing.answer) as api:
                 endless = [self._follow(api), self._listen(api)]
@@ -130,7 +132,10 @@ class KubernetesSource:
             self._renewal.clear()
 
     async def _listen(self, api: Api) -> None:
-        """Ask again and again whether the server answers. When it does again, no old connection can be relied on."""
+        """Ask again and again whether the server answers. When it does again, no old connection can be relied on.
+
+        Ends when there is another way to reach it.
+        """
         while True:
             await asyncio.sleep(spread(self._timing.heartbeat))
             try:
@@ -143,6 +148,10 @@ class KubernetesSource:
                 self._renewal.set()
             self._silence, self._defect = silence, ""
             self._say(())
+            access = self._access.renewed()
+            if access is not self._access:
+                self._access = access
+                return
 
     def _reflection(self, kind: WatchedKind) -> Reflection:
         make = partial(text_of, kind.kind)

@@ -14,6 +14,7 @@ What the policy in force cuts already is no cut. Sessions of others, which this 
 ``flows``        what else must live
 ``sessions``     what a session is, and which one is the caller's
 ``node``         the API server's address, and the kubelet
+``names``        names of API servers
 ``findings``     what is said
 """
 

@@ -10,20 +10,28 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from pyxdp.guard.names import Names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyxdp.net import Address
 
-#: The kubelet's own configuration, as kubeadm and k3s write it.
-_KUBECONFIGS: Final = ("/etc/kubernetes/kubelet.conf", "/var/lib/rancher/k3s/agent/kubelet.kubeconfig")
+#: The kubelet's own configuration, as kubeadm, managed clusters and k3s write it.
+_KUBECONFIGS: Final = (
+    "/etc/kubernetes/kubelet.conf",
+    "/var/lib/kubelet/kubeconfig",
+    "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
+)
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 #: Where the kubelet is spoken to by the API server.
 KUBELET_PORT: Final = 10250
 
+_names = Names()
+
 
 def api_servers() -> frozenset[tuple[Address, int]]:
-    """Return address and port of the API servers that this machine is told of; names are not looked up."""
+    """Return address and port of the API servers that this machine is told of; by name, too, if that is known soon."""
     servers = [*_of_environment(), *(server for path in _kubeconfigs() for server in _of_kubeconfig(path))]
     return frozenset(found for server in servers for found in _endpoint(server))
 
@@ -51,8 +59,16 @@ def _of_kubeconfig(path: Path) -> list[str]:
 def _endpoint(server: str) -> Iterator[tuple[Address, int]]:
     try:
         url = urlsplit(server)
-        address, port = ip_address(url.hostname or ""), url.port or _DEFAULT_PORTS.get(url.scheme, 0)
+        name, port = url.hostname or "", url.port or _DEFAULT_PORTS.get(url.scheme, 0)
     except ValueError:
         return
-    if port and not address.is_loopback:
-        yield address, port
+    for address in _addresses(name) if name and port else ():
+        if not address.is_loopback:
+            yield address, port
+
+
+def _addresses(name: str) -> frozenset[Address]:
+    try:
+        return frozenset({ip_address(name)})
+    except ValueError:
+        return _names.addresses(name)

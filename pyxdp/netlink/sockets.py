@@ -22,8 +22,8 @@ _ESTABLISHED: Final = 1
 _LISTEN: Final = 10
 #: struct inet_diag_req_v2: family, protocol, extensions, padding, states; and an id, which means nothing in a dump.
 _REQUEST: Final = Struct("=BBBBI48x")
-#: struct inet_diag_msg: family, state, timer, retransmissions; the id: ports, addresses, and an interface, which is in the
-#: byte order of the host.
+#: struct inet_diag_msg: family, state, timer, retransmissions; the id: ports, addresses, and an interface, which is a
+#: number of the host.
 _MESSAGE: Final = Struct("!4xHH16s16sI")
 #: ::ffff:0:0/96: an IPv6 socket that speaks IPv4.
 _MAPPED: Final = bytes(10) + b"\xff\xff"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.machine import Machine, endpoint, policy
 from tests.lab.flows import SILENT, Flow, conversation, expect
+from tests.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -239,6 +240,21 @@ def test_the_way_to_the_api_server(machine: Machine) -> None:
     assert done.returncode == 2
     assert f"would cut the way to the API server {machine.peer.ipv4} port 6440: egress" in done.stderr
     assert machine.run("apply", "closed.yaml", *AT_HOST).returncode == 0
+
+
+def test_the_way_to_an_api_server_with_a_name(machine: Machine) -> None:
+    kubeconfig = {"clusters": [{"name": "c", "cluster": {"server": "https://api.test:6440"}}]}
+    machine.write("kubeconfig", json.dumps(kubeconfig))
+    machine.write("hosts", f"{machine.peer.ipv4} api.test\n")
+    machine.write("closed.yaml", endpoint(machine.end.name) + normal())
+    env = {"KUBECONFIG": str(machine.folder / "kubeconfig")}
+    line = f"would cut the way to the API server {machine.peer.ipv4} port 6440: egress"
+
+    def told() -> bool:
+        arguments = ("apply", "closed.yaml", *AT_HOST, "--dry-run")
+        return line in machine.run(*arguments, env=env, before="mount --bind hosts /etc/hosts").stderr
+
+    wait_until(told, what="a name is waited for, but not for long")
 
 
 def test_the_way_to_an_api_server_that_is_a_service(machine: Machine) -> None:

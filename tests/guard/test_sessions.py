@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from pyxdp.evaluator import Direction
 from pyxdp.guard import node, sessions
 from pyxdp.guard.established import MOST_SESSIONS, of_sessions, sampled
 from pyxdp.guard.flows import of_failsafes
+from pyxdp.guard.names import Names
 from pyxdp.guard.sessions import TCP, UDP, Session, session_of_ssh
 from pyxdp.model import FailsafePort
 from pyxdp.net import Interface, Protocol
@@ -24,6 +26,7 @@ from pyxdp.resolver import EffectiveEndpoint, EffectivePolicy
 from tests.lab.flows import Flow as Talk
 from tests.lab.flows import conversation
 from tests.lab.network import connect
+from tests.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,12 +246,31 @@ def test_api_servers(no_node: pytest.MonkeyPatch, tmp_path: Path) -> None:
     no_node.setenv("KUBERNETES_SERVICE_PORT", "6443")
     assert node.api_servers() == {(ip_address("fd00::1"), 6443)}
     no_node.delenv("KUBERNETES_SERVICE_HOST")
-    servers = ["https://192.0.2.1:6443", "https://192.0.2.2", "https://api.example.org:6443", "https://127.0.0.1:6443"]
+    servers = ["https://192.0.2.1:6443", "https://192.0.2.2", "https://localhost:6443", "https://127.0.0.1:6443"]
     clusters = [{"name": server, "cluster": {"server": server}} for server in servers]
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps({"clusters": clusters}))
     no_node.setenv("KUBECONFIG", f"{path}:{tmp_path / 'missing'}")
     assert node.api_servers() == {(ip_address("192.0.2.1"), 6443), (ip_address("192.0.2.2"), 443)}
+
+
+def test_an_api_server_with_a_name(no_node: pytest.MonkeyPatch) -> None:
+    """DNS that says nothing delays nobody for long; what it says later counts."""
+    may_answer = threading.Event()
+
+    def slow(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        assert name == "api.example.org"
+        may_answer.wait()
+        return [(socket.AF_INET, 0, 0, "", ("192.0.2.7", 0)), (socket.AF_INET6, 0, 0, "", ("2001:db8::7", 0, 0, 0))]
+
+    no_node.setattr(node, "_names", Names())
+    no_node.setattr(socket, "getaddrinfo", slow)
+    no_node.setenv("KUBERNETES_SERVICE_HOST", "api.example.org")
+    assert node.api_servers() == frozenset()
+    assert node.api_servers() == frozenset()
+    may_answer.set()
+    expected = {(ip_address("192.0.2.7"), 443), (ip_address("2001:db8::7"), 443)}
+    wait_until(lambda: node.api_servers() == expected)
 
 
 @pytest.mark.parametrize("content", ["", "[", "clusters: 1", "clusters: [{}]", "\0"])

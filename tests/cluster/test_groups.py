@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyxdp.agent import AgentView
+from pyxdp.sources import Store, Text
 from pyxdp.sources.kubernetes.kinds import KINDS
 from tests.cluster.conftest import documents
 from tests.cluster.following import NODE, following, names_of
@@ -36,10 +38,15 @@ def bare(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_nothing_then_what_calico_stores_then_what_it_serves(bare: Cluster) -> None:
+    old = calico("HostEndpoint", "of-before", {"node": NODE, "interfaceName": "eth0"})
     with bare.admin() as admin, following(bare, ADMIN, write_status=False) as follower:
+        follower.store = Store.of([Text("kubernetes/hostendpoints.projectcalico.org/of-before", json.dumps(old))])
         follower.until(lambda it: it.complete)
         assert follower.last.connected
         assert names_of(follower.resources, "namespaces") >= {"default", "kube-system"}
+        # A cluster that has lost its CRDs does not say that there are no host endpoints.
+        assert names_of(follower.resources, "hostEndpoints") == {"of-before"}
+        assert "serves no host endpoints" in follower.last.trouble
 
         for definition in documents("crds.yaml"):
             admin.create(_stored(definition))
@@ -49,6 +56,8 @@ def test_nothing_then_what_calico_stores_then_what_it_serves(bare: Cluster) -> N
             _create_when_served(admin, one)
         follower.until_names("globalNetworkPolicies", {"web"})
         follower.until_names("tiers", {"t"})
+        follower.until_names("hostEndpoints", set())
+        follower.until(lambda it: not it.last.trouble)
         assert not [delivery for delivery in follower.deliveries if not delivery.connected and delivery.texts]
         admin.delete(policy)
         follower.until_names("globalNetworkPolicies", set())

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _NAME: Final = "kubernetes"
 _LOG: Final = logging.getLogger(__name__)
+_NO_ENDPOINTS: Final = (
+    "the API serves no host endpoints (are the CRDs installed?): what was known of them stays in force"
+)
 _SETTLED: Final = (Standing.FOLLOWED, Standing.ABSENT)
 
 
@@ -192,6 +195,8 @@ class KubernetesSource:
 
     def _troubles(self) -> dict[str, None]:
         troubles = [self._defect, self._silence, *(it.trouble for it in self._reflections)]
+        if any(it.kind is HOST_ENDPOINTS and it.standing is Standing.ABSENT for it in self._reflections):
+            troubles.append(_NO_ENDPOINTS)
         return dict.fromkeys(trouble for trouble in troubles if trouble)
 
 
@@ -210,7 +215,7 @@ def _is_connected(reflection: Reflection) -> bool:
 def _silent(reflections: Iterable[Reflection]) -> Iterable[str]:
     """Yield how the origins begin of which nothing is known."""
     for it in reflections:
-        if not it.listed and it.standing is not Standing.ABSENT:
+        if not it.listed:
             yield from (it.kind.prefix(version) for version in it.kind.versions)
 
 

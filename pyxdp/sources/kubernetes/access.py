@@ -7,7 +7,6 @@ import binascii
 import logging
 import os
 import ssl
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -217,8 +216,8 @@ def _token_of(path: Path) -> Callable[[], str]:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """A file that only its owner can read, for a moment: ssl takes certificates from files alone."""
-    with tempfile.NamedTemporaryFile(prefix="pyxdp-") as file:
+    """A file in memory, for a moment: ssl takes certificates from files alone, and a pod may have no place for one."""
+    with os.fdopen(os.memfd_create("certificate"), "wb") as file:
         file.write(content)
         file.flush()
-        yield file.name
+        yield f"/proc/self/fd/{file.fileno()}"

@@ -4,17 +4,20 @@ A full read-back runs ``iptables-save`` four times, which costs tens of millisec
 rules of others seconds. So rules are read when they may have changed: nf_tables tells of every transaction, and nothing
 is read before the first one. (Rules of the legacy variant, of whose changes nobody tells, are read at each look.)
 Everything else is looked at directly: pins are names in a few folders, links are asked for their interface and program,
-and of the maps that decide a checksum of the slot in force is taken.
+and of the maps that decide checksums of the slot in force are taken.
+
+An own change must not make what others did before it look right. So what it touches is looked at before it, and only
+that is remembered anew behind it.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from pyxdp.bpf import Link, Map
@@ -24,7 +27,7 @@ from pyxdp.netlink import RuleChanges
 from pyxdp.planner import ENTRY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from pyxdp import planner
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 #: Maps beside those with slots that must stay as they are: identities, and the programs that others call.
 _RECORDS = ("names", "endpoints")
 _PROGRAM_ARRAYS = ("questions", "early")
+_MAPS = (*ENTRY_BYTES, *_RECORDS, *_PROGRAM_ARRAYS)
+#: Bytes that a checksum is of: an own change of a few members looks at a few of them.
+BLOCK: Final = 1 << 15
 
 
 class Drift(Enum):
@@ -48,11 +54,11 @@ class Drift(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """What there was when it was last as it should be."""
+    """What there was when it was last as it should be; of maps a checksum of each block."""
 
     pins: frozenset[tuple[str, object]]
     links: Mapping[str, tuple[int, int]]
-    maps: Mapping[str, int]
+    maps: dict[str, list[int]] = field(default_factory=dict)
 
 
 class Lookout:
@@ -70,6 +76,7 @@ class Lookout:
         self._changes: RuleChanges | None = None
         self._rules_right = False
         self._left: _Left | None = None
+        self._met = False
 
     def close(self) -> None:
         """Listen no more."""
@@ -78,19 +85,55 @@ class Lookout:
         self._changes, self._left = None, None
 
     def forget(self) -> None:
-        """Everything may be different, and rightly: this session has changed something, or is about to."""
-        self._left, self._rules_right = None, False
+        """Everything may be different, and rightly: all was read back, and made right."""
+        self._left, self._rules_right, self._met = None, False, False
 
     def settle(self, state: planner.State, halves: Halves) -> None:
-        """Remember what there is, unless that is known.
+        """Remember what there is, as far as it is not known.
 
         Raises:
             BpfError: something can not be read.
         """
         if self._left is None:
-            number = state.current
-            assert number is not None  # noqa: S101 - something is in force
-            self._left = _Left(_pins(self._layout.base), self._links(state), self._maps(number, state.active, halves))
+            self._left = _Left(_pins(self._layout.base), self._links(state))
+        left = self._left.maps
+        left.update(self._maps(state, halves, [name for name in _MAPS if name not in left]))
+
+    @contextmanager
+    def writing_members(
+        self, state: planner.State, halves: Halves, blocks: Mapping[str, Collection[int]]
+    ) -> Iterator[None]:
+        """Write to some blocks of the slot in force: what others did to them is noted before, what there is then after.
+
+        Raises:
+            BpfError: something can not be read.
+        """
+        number = state.current
+        assert number is not None  # noqa: S101 - something is in force
+        left = self._left.maps if self._left else {}
+        known = [
+            (left[name], block, halves.half(number, name, state.active)[block * BLOCK : (block + 1) * BLOCK])
+            for name, touched in blocks.items()
+            if name in left
+            for block in touched
+        ]
+        self._met |= any(sums[block] != crc32(content) for sums, block, content in known)
+        yield
+        for sums, block, content in known:
+            sums[block] = crc32(content)
+
+    @contextmanager
+    def writing_slot(self, state: planner.State, halves: Halves, *, fills: bool) -> Iterator[None]:
+        """Write names and, if ``fills``, the other slot, and switch to it: links, rules and pins stay what they were.
+
+        Raises:
+            BpfError: something can not be read.
+        """
+        left = self._left.maps if self._left else {}
+        self._met |= "names" in left and self._maps(state, halves, ["names"])["names"] != left["names"]
+        yield
+        for name in ("names", *(ENTRY_BYTES if fills else ())):
+            left.pop(name, None)
 
     def look(self, state: planner.State, halves: Halves) -> frozenset[Drift]:
         """Return what is not as this session left it.
@@ -107,15 +150,15 @@ class Lookout:
     def _differing(self, state: planner.State, halves: Halves) -> Iterator[Drift]:
         try:
             self.settle(state, halves)
-            left, number = self._left, state.current
-            assert left is not None and number is not None  # noqa: S101, PT018 - settle() has seen to it
-            links, maps = self._links(state), self._maps(number, state.active, halves)
+            left = self._left
+            assert left is not None  # noqa: S101 - settle() has seen to it
+            links, maps = self._links(state), self._maps(state, halves, _MAPS)
         except BpfError:  # what is to be looked at is not there any more
             yield Drift.PIN
         else:
             if any(it != left.links.get(name) or _is_detached(it[0], state, name) for name, it in links.items()):
                 yield Drift.LINK
-            if maps != left.maps:
+            if self._met or maps != left.maps:
                 yield Drift.MAP
             if _pins(self._layout.base) != left.pins:
                 yield Drift.PIN
@@ -130,16 +173,17 @@ class Lookout:
                 found[name] = (link.info.ifindex, link.info.program_id)
         return found
 
-    def _maps(self, number: int, slot: int, halves: Halves) -> dict[str, int]:
-        """Return a checksum of each map that decides."""
-        found = {name: crc32(halves.half(number, name, slot)) for name in ENTRY_BYTES}
-        folder = self._layout.maps(number)
-        for name in _RECORDS:
-            with Map.from_pin(folder / name) as its_map:
-                found[name] = crc32(its_map.read())
-        for name in _PROGRAM_ARRAYS:
-            with Map.from_pin(folder / name) as its_map:
-                found[name] = crc32(its_map.get(0) or b"")
+    def _maps(self, state: planner.State, halves: Halves, names: Collection[str]) -> dict[str, list[int]]:
+        """Return checksums of maps that decide."""
+        number = state.current
+        assert number is not None  # noqa: S101 - something is in force
+        found = {}
+        for name in names:
+            if name in ENTRY_BYTES:
+                found[name] = _checksums(halves.half(number, name, state.active))
+                continue
+            with Map.from_pin(self._layout.maps(number) / name) as its_map:
+                found[name] = _checksums(its_map.get(0) or b"" if name in _PROGRAM_ARRAYS else its_map.read())
         return found
 
     def _rules_are_right(self, state: planner.State) -> bool:
@@ -151,6 +195,10 @@ class Lookout:
         tables = read_tables(self._layout, self._iptables)
         self._rules_right = rules_of(self._layout, tables, state.objects) == state.rules
         return self._rules_right
+
+
+def _checksums(content: bytes | memoryview) -> list[int]:
+    return [crc32(content[at : at + BLOCK]) for at in range(0, len(content), BLOCK)]
 
 
 def _is_detached(ifindex: int, state: planner.State, name: str) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pyxdp.abi import Direction, Endpoint, Slot, decode, encode, sizeof, zero
+from pyxdp.abi import Direction, Endpoint, Slot, decode, decode_array, encode, sizeof, zero
 from pyxdp.bpf import Map
 
 if TYPE_CHECKING:
@@ -55,6 +55,14 @@ class Records:
         """Record where and how XDP was attached."""
         record = self.endpoint(number)._replace(ifindex=ifindex, native_errno=native_errno)
         self._write("endpoints", {number: encode(record)}, attempt)
+
+    def note_mode(self, ifindex: int, native_errno: int, attempt: Attempt) -> None:
+        """Record how XDP was attached anew to an interface that has a number."""
+        with self._map("endpoints") as endpoints:
+            there = decode_array(Endpoint, endpoints.read())
+        for number, record in enumerate(there):
+            if record.ifindex == ifindex and record.interface:
+                self.note_attachment(number, ifindex, native_errno, attempt)
 
     def fill(self, operation: planner.FillSlot, attempt: Attempt) -> None:
         """Write an image into a slot that nothing reads.

@@ -8,7 +8,8 @@ of pyxdp's touches (:mod:`pyxdp.dataplane.token`), while the lock is held.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from collections import defaultdict
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pyxdp import netlink, planner
 from pyxdp.compiler import Compilation
 from pyxdp.dataplane.bpffs import target_of
-from pyxdp.dataplane.drift import Drift, Lookout
+from pyxdp.dataplane.drift import BLOCK, Drift, Lookout
 from pyxdp.dataplane.execution import Execution
 from pyxdp.dataplane.grace import Grace
 from pyxdp.dataplane.halves import Halves
@@ -33,6 +34,7 @@ from pyxdp.errors import StaleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from typing_extensions import Self
 
@@ -155,8 +157,11 @@ class Session:
         """
         if self._known is None:
             return frozenset()
-        found = self._lookout.look(self._known.state, self._halves)
-        return found if found or self.intact() else frozenset({Drift.MAP})
+        state = self._known.state
+        found = self._lookout.look(state, self._halves)
+        if found or self.intact():
+            return found
+        return self._lookout.look(state, self._halves) or frozenset({Drift.MAP})  # it happened behind the look
 
     def rest(self) -> None:
         """Give back memory that only makes the next change a little faster: the maps that are mapped into it."""
@@ -196,7 +201,9 @@ class Session:
         """
         wish = _Wish(policy, compile or self._compilation.update, dry_run, on_plan, on_progress)
         with self._setup.lock():
-            return (self._known and self.intact() and self._change_maps(wish, self._known)) or self._change(wish)
+            if self._known and not self.intact():
+                self._known = None
+            return (self._known and self._change_maps(wish, self._known)) or self._change(wish)
 
     def write_members(self, deltas: Iterable[Delta]) -> int:
         """Change addresses in the slot in force, without another policy: each delta in order, and in it writes first.
@@ -226,9 +233,10 @@ class Session:
             header = header._replace(
                 generation=max(it.generation for it in state.slots) + 1, digest=_digest(header, deltas)
             )
-            write_header(self._setup.layout, number, state.active, header)
-            for delta in deltas:
-                self._write(number, state.active, delta)
+            with self._lookout.writing_members(state, self._halves, _blocks(deltas)):
+                write_header(self._setup.layout, number, state.active, header)
+                for delta in deltas:
+                    self._write(number, state.active, delta)
             slots = (header, state.slots[1]) if state.active == 0 else (state.slots[0], header)
             self._remember(replace(state, slots=slots), known.attachments)
         return header.generation
@@ -258,17 +266,24 @@ class Session:
             plan = planner.plan(state, target)
         if not planner.only_maps(plan):
             return None
-        with clock("execute"):
+        with clock("execute"), self._noting(wish, plan, state):
             state = self._carry_out(wish, plan, state, target, {})
         if not wish.dry_run:
             after = planner.settled(state, target, plan, state.endpoints)
             self._remember(after, known.attachments)
         return _report(wish, plan, image, known.attachments, clock)
 
+    def _noting(self, wish: _Wish, plan: planner.Plan, state: planner.State) -> AbstractContextManager[None]:
+        """What others did before a change of maps must not look right behind it."""
+        if wish.dry_run or not plan:
+            return nullcontext()
+        fills = any(isinstance(it, planner.FillSlot) for it in plan.operations)
+        return self._lookout.writing_slot(state, self._halves, fills=fills)
+
     def _change(self, wish: _Wish) -> Report:
-        """Apply anything, starting from what there is."""
+        """Apply anything, starting from what there is. What is refused before anything is changed stays known."""
         clock, layout, policy = _Clock(), self._setup.layout, wish.policy
-        self._forget()
+        self._begin_anew()
         with clock("check"):
             check_machine(layout.bpffs)
         with clock("read"):
@@ -290,6 +305,7 @@ class Session:
             state = self._carry_out(wish, plan, state, target, tables)
         if wish.dry_run:
             return _report(wish, plan, image, (), clock)
+        self._lookout.forget()
         attachments = read_attachments(layout)
         self._remember(_settled(layout, state, target, plan), attachments)
         return _report(wish, plan, image, attachments, clock)
@@ -323,10 +339,12 @@ class Session:
     def _remember(self, state: planner.State, attachments: tuple[Attachment, ...]) -> None:
         token = read_token(self._setup.layout)
         self._known = _Known(token, state, attachments) if token else None
-        self._lookout.forget()
 
     def _forget(self) -> None:
         self._known = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._grace.close()
         self._grace = Grace()
         self._halves.close()
@@ -337,6 +355,17 @@ def _settled(layout: Layout, state: planner.State, target: planner.Target, plan:
     number = object_of(target_of(layout.shown_maps) or "")
     assert number is not None  # noqa: S101 - the plan has seen to it
     return planner.settled(state, target, plan, read_endpoints(layout.maps(number)), early_of(layout.object(number)))
+
+
+def _blocks(deltas: Iterable[Delta]) -> dict[str, set[int]]:
+    """The blocks of each map in which these deltas write."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for delta in deltas:
+        for write in delta.writes:
+            found[write.map].update(range(write.offset // BLOCK, -(-(write.offset + len(write.data)) // BLOCK)))
+        for flips in delta.flips:
+            found[flips.map].update((flips.offsets // BLOCK).tolist())
+    return found
 
 
 def _digest(header: Slot, deltas: Iterable[Delta]) -> bytes:

@@ -104,6 +104,33 @@ def xdp_program(ifindex: int) -> XdpAttachment | None:
     return _attachment(link)
 
 
+def uppers(ifindex: int) -> frozenset[int]:
+    """Return the interfaces of this namespace that lie on one.
+
+    They are the bridge, bond or VRF that it is a port of, and what is made on it, as VLANs and macvlans are.
+
+    Raises:
+        OperatorError: netlink refused.
+    """
+    with _socket() as route:
+        links = list(route.get_links(ext_mask=_RTEXT_FILTER_SKIP_STATS))
+    found = {link["index"] for link in links if link.get_attr("IFLA_LINK") == ifindex and _is_made_on_another(link)}
+    found |= {link.get_attr("IFLA_MASTER") for link in links if link["index"] == ifindex}
+    return frozenset(found - {None})
+
+
+def is_empty_bond(ifindex: int) -> bool:
+    """Whether an interface is a bond that has no port yet; ``False`` when there is no such interface.
+
+    Raises:
+        OperatorError: netlink refused.
+    """
+    with _socket() as route:
+        links = list(route.get_links(ext_mask=_RTEXT_FILTER_SKIP_STATS))
+    kinds = {link["index"]: link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") for link in links}
+    return kinds.get(ifindex) == "bond" and all(link.get_attr("IFLA_MASTER") != ifindex for link in links)
+
+
 @contextmanager
 def _socket() -> Iterator[Any]:
     try:
@@ -142,6 +169,12 @@ def _lower_device(link: Any) -> int:
     """Return the ifindex that the device is made on; 0 if it counts in another namespace."""
     elsewhere = link.get_attr("IFLA_LINK_NETNSID") is not None
     return 0 if elsewhere else link.get_attr("IFLA_LINK") or 0
+
+
+def _is_made_on_another(link: Any) -> bool:
+    """Whether IFLA_LINK names what the device is made on; that of a veth is its other end."""
+    kind = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+    return kind != "veth" and link.get_attr("IFLA_LINK_NETNSID") is None
 
 
 def _attachment(link: Any) -> XdpAttachment | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pyxdp.errors import BpfError, OperatorError
+from tests.agent import harms
 from tests.agent.running import Running, running, write
 from tests.lab.network import connect
 from tests.lab.waiting import wait_until
@@ -73,7 +76,7 @@ def test_an_interface_that_is_renamed(host: Host, folder: Path) -> None:
                 wait_for_governed(it, name)
             else:
                 wait_until(lambda: not attachments(host))
-        assert host.is_silent("udp", 7001)
+        wait_until(lambda: host.is_silent("udp", 7001), what="the policy of the name that it has again")
 
 
 def test_an_interface_that_gains_and_loses_an_address(host: Host, folder: Path, netns: Callable[[], Namespace]) -> None:
@@ -126,6 +129,27 @@ def test_a_port_of_a_bridge(host: Host, folder: Path) -> None:
         ip.link("del", index=bridge["index"])
         wait_until(lambda: [at.interface for at in attachments(host)] == [host.end.name])
         assert host.is_silent("udp", 7001)
+
+
+@pytest.mark.parametrize("name", ["aa7", "zz7"])
+def test_every_interface_of_a_bridge(host: Host, folder: Path, name: str) -> None:
+    """The kernel attaches nothing to a port whose bridge has a program, whichever of the names comes first."""
+    write(folder, "a.yaml", open_endpoint("*") + service(7001, "Deny"))
+    with host.space.links() as ip:
+        ip.link("add", ifname=name, kind="bridge")
+        (bridge,) = ip.get_links(ifname=name)
+        ip.link("set", index=bridge["index"], state="up")
+        ip.link("set", index=host.end.ifindex, master=bridge["index"])
+        with running(host, folder) as it:
+            it.wait_for(lambda view: view.enforcing)
+            assert governed(host) == {host.end.name: "hep", name: "hep"}
+            harms.detach_link(host)
+            it.wait_for(lambda view: view.repairs.get("link") and view.enforcing)
+            assert governed(host) == {host.end.name: "hep", name: "hep"}
+            host.space.run("ip", "link", "add", "aa8", "master", name, "type", "veth", "peer", "zz8")
+            wait_until(lambda: set(governed(host)) == {host.end.name, name, "aa8", "zz8"})
+            assert "AttachError" not in it.view.failures
+            assert not host.status().drift
 
 
 def wait_for_bridge(it: Running, name: str) -> None:

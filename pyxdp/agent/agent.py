@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyxdp.sources import Source, StoredProblem, Text
 
 _LOG: Final = logging.getLogger("pyxdp.agent")
+_TAKEN_BACK: Final = "was not confirmed in time, and taken back"
 
 
 class Agent:
@@ -119,6 +120,9 @@ class Agent:
             self._enforcement.in_force = self._store.resources()
             self._places = self._store.places()
             self._record.restored = True
+            taken_back = self._keeping.taken_back
+            if taken_back is not None:
+                self._refusals.refuse(ConfirmationError(_TAKEN_BACK), taken_back, self._enforcement.in_force)
             _LOG.info("begins with the last policy", extra={"fields": {"objects": len(self._places)}})
 
     def _turn(self) -> bool:
@@ -188,8 +192,19 @@ class Agent:
         return changed
 
     def _enforce(self, since: float) -> None:
-        """Enforce what is wanted, as far as it can be had."""
-        self._hear_of_confirmation()
+        """Enforce what is wanted, as far as it can be had. What is being taken back is not made again meanwhile."""
+        if self._enforcement.unconfirmed is None:
+            self._enforce_wanted(since)
+            return
+        try:
+            with self._keeping.undisturbed():
+                self._hear_of_confirmation()
+                self._enforce_wanted(since)
+        except PyxdpError as error:
+            self._enforcement.stale = True
+            self._fail(error)
+
+    def _enforce_wanted(self, since: float) -> None:
         enforcement, record = self._enforcement, self._record
         done: list[str] = []
 
@@ -300,20 +315,21 @@ class Agent:
             return
         self._enforcement.unconfirmed = None
         if self._keeping.confirmed_digest != change.digest:
-            error = ConfirmationError("was not confirmed in time, and taken back")
-            self._refusals.refuse(error, self._wish, change.before)
+            self._refusals.refuse(ConfirmationError(_TAKEN_BACK), self._wish, change.before)
             self._enforcement.in_force, self._places = change.before, self._places_before
             self._keeping.forget()
+            # By whomever, and whatever was done since: what was before is to be in force now.
+            self._enforcement.distrust()
+            self._retry_at = time.monotonic()
 
     def _rest(self) -> None:
-        """Keep what is in force, and do what has time until nothing else happens."""
+        """Keep what is in force, on disk and in mind."""
         if not self._enforcement.stale and self._enforcement.unconfirmed is None:
             self._keeping.write()
-        if self._inbox.empty:
-            try:
-                self._enforcement.settle()
-            except PyxdpError as error:
-                _LOG.debug("the next look will tell: %s", error)
+        try:
+            self._enforcement.settle()
+        except PyxdpError as error:
+            _LOG.debug("the next look will tell: %s", error)
         self._record.notes = (f"snapshot: {self._keeping.trouble}",) if self._keeping.trouble else ()
 
     def _tell(self) -> None:

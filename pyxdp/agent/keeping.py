@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from pyxdp import netlink
 from pyxdp.errors import PyxdpError
 from pyxdp.snapshot import Change, Keeper, Snapshot, StateFolder, restore, roll_back
+from pyxdp.sources import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pyxdp.agent.settings import AgentSettings
     from pyxdp.dataplane import Dataplane
+    from pyxdp.model import Resources
     from pyxdp.sources import Text
 
 _LOG = logging.getLogger(__name__)
@@ -80,6 +82,29 @@ class Keeping:
         except PyxdpError as error:
             self._complain(error)
             return None
+
+    @property
+    def taken_back(self) -> Resources | None:
+        """What was taken back last, since nobody confirmed it; only where changes are to be confirmed."""
+        if self._folder is None or not self._settings.confirm_within:
+            return None
+        try:
+            found = self._folder.taken_back()
+        except PyxdpError as error:
+            self._complain(error)
+            return None
+        return Store.of(found.texts).resources() if found and found.node == self._node else None
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Let nobody take a change back, or confirm it, in this block.
+
+        Raises:
+            BusyError: somebody is at it.
+            SnapshotError: the folder can not be used.
+        """
+        with self._folder.locked(_LOCK_TIMEOUT) if self._folder else nullcontext():
+            yield
 
     def take_back_overdue(self) -> None:
         """Take back a change whose time is over, if nobody does: who was to may have ended with its container."""

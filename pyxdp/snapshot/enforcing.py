@@ -73,7 +73,7 @@ def roll_back(folder: StateFolder, *, lock_timeout: float = 30.0) -> Enforced | 
         # A policy that governs nothing any more is still the one to go back to: this is to let somebody in.
         enforced = _enforce(before, dataplane, netlink.interfaces(), allow_empty=True)
         folder.write(enforced.snapshot)
-    folder.forget()
+    folder.dismiss()
     return enforced
 
 
@@ -103,14 +103,14 @@ def restore(
     """
     snapshot = folder.confirmed()
     if snapshot is None:
-        folder.forget()
+        folder.dismiss()
         return None
     resources = Store.of(snapshot.texts).resources()
     _wait_for(_governed(resources, snapshot), wait, on_wait)
     interfaces = _with_addresses(netlink.interfaces(), snapshot.interfaces)
     enforced = _enforce(snapshot, dataplane, interfaces)
     folder.write(enforced.snapshot)
-    folder.forget()
+    folder.dismiss()
     return enforced
 
 

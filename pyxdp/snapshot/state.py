@@ -6,6 +6,7 @@
     snapshot.previous   the one before, in case that is damaged
     pending             a change waits to be confirmed: until when
     unconfirmed         and its policy, which becomes the snapshot then
+    taken-back          policy of the last change that was taken back: an agent does not make it again by itself
     rollback.log        what the watchdog of such a change did
 
 ``pending`` is there before the change and goes after it was confirmed or taken back. So whoever dies in between leaves
@@ -36,11 +37,12 @@ STATE: Final = Path("/var/lib/pyxdp")
 _PENDING: Final = "pending"
 _UNCONFIRMED: Final = "unconfirmed"
 _REPLACED: Final = "unconfirmed.replaced"
+_TAKEN_BACK: Final = "taken-back"
 _LOG: Final = "rollback.log"
 
 
 class StateFolder:
-    """One folder; of one dataplane. What changes it is for who holds the lock.
+    """One folder; of one dataplane. What changes it is for who holds the lock. An object is for one thread.
 
     Attributes:
         path: of the folder.
@@ -48,6 +50,7 @@ class StateFolder:
 
     def __init__(self, path: str | os.PathLike[str] = STATE) -> None:
         self.path = Path(path)
+        self._is_locked = False
 
     @property
     def exists(self) -> bool:
@@ -64,7 +67,7 @@ class StateFolder:
 
     @contextmanager
     def locked(self, timeout: float = 30.0, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Be the only one who changes the folder, and what is in force.
+        """Be the only one who changes the folder, and what is in force; who has the lock may take it once more.
 
         Args:
             timeout: seconds to wait for another process.
@@ -74,6 +77,9 @@ class StateFolder:
             BusyError: another process still has it.
             SnapshotError: the folder can not be made, or files can not be written to it.
         """
+        if self._is_locked:
+            yield
+            return
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -83,7 +89,11 @@ class StateFolder:
         if not os.access(self.path, os.W_OK):
             raise SnapshotError(f"can not write to {self.path}", hint="name another folder with --state")
         with exclusive(self.path, timeout, on_wait):
-            yield
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
 
     def _check_owner(self) -> None:
         """Refuse what somebody else has put here, or could: who writes here says what this machine enforces.
@@ -119,6 +129,14 @@ class StateFolder:
             SnapshotError: it is damaged.
         """
         return files.read_snapshot(self.path / _UNCONFIRMED)
+
+    def taken_back(self) -> Snapshot | None:
+        """Return the policy that was taken back last, unless another change was confirmed since.
+
+        Raises:
+            SnapshotError: it is damaged.
+        """
+        return files.read_snapshot(self.path / _TAKEN_BACK)
 
     def pending(self) -> Pending | None:
         """Return the change of this boot that waits to be confirmed, also if its time is over.
@@ -194,8 +212,19 @@ class StateFolder:
             raise ConfirmationError(message, hint="at once: pyxdp rollback; or apply again")
         files.remove_files(self.path / _PENDING)  # first: from here on nobody takes the change back
         files.rename_file(self.path / _UNCONFIRMED, self.path / files.CURRENT, keep=files.PREVIOUS)
+        files.remove_files(self.path / _TAKEN_BACK)
         self.forget()
         return snapshot
+
+    def dismiss(self) -> None:
+        """After the change was taken back: no change waits any more, and nobody makes this one again by himself.
+
+        Raises:
+            SnapshotError: a file can not be renamed or removed.
+        """
+        if (self.path / _UNCONFIRMED).exists():
+            files.rename_file(self.path / _UNCONFIRMED, self.path / _TAKEN_BACK)
+        self.forget()
 
     def forget(self) -> None:
         """No change waits any more.
@@ -212,5 +241,5 @@ class StateFolder:
             SnapshotError: a file can not be removed.
         """
         self.forget()
-        files.remove_files(*(self.path / name for name in (files.CURRENT, files.PREVIOUS, _LOG)))
+        files.remove_files(*(self.path / name for name in (files.CURRENT, files.PREVIOUS, _TAKEN_BACK, _LOG)))
         remove_empty(self.path)

@@ -97,6 +97,13 @@ def test_a_change_that_nobody_confirms_goes_back_and_is_not_made_again(
         looked = it.view.status_ns
         it.wait_for(lambda view: view.status_ns > looked)
         assert denied(host) == {7001}
+    # Nor is it when the agent starts anew, with other members of sets.
+    write(folder, "set.yaml", network_set("blocked", ["192.0.2.1"]))
+    with running(host, folder, state=state, confirm_within=3600.0) as it:
+        view = it.wait_for(lambda view: view.enforcing)
+        assert any("was not confirmed in time" in problem.message for problem in view.problems)
+        assert StateFolder(state).pending() is None
+        assert denied(host) == {7001}
     write(folder, "a.yaml", service(7003, "Deny"))
     with running(host, folder, state=state, confirm_within=3600.0) as it:
         it.wait_for(lambda view: view.enforcing)
@@ -135,6 +142,32 @@ def test_members_of_sets_need_nobody_to_confirm(host: Host, folder: Path, tmp_pa
         it.write("set.yaml", network_set("blocked", ["192.0.2.1"]))
         wait_until(lambda: denied(host) == {7001})
         assert kept_policies(state) == ["deny-7001", "sets"]
+
+
+def test_what_is_being_taken_back_is_not_made_again_meanwhile(host: Host, folder: Path, tmp_path: Path) -> None:
+    """The agent has something to do between the last operation of the rollback and its end, or finds it half done."""
+    state = StateFolder(tmp_path / "state")
+    start(host, folder, untracked("sets", ingress=[BLOCKED], egress=[]))
+    write(folder, "set.yaml", network_set("blocked", ["192.0.2.1"]))
+    with running(host, folder, state=state.path):
+        wait_until(lambda: kept_policies(state.path) == ["deny-7001", "sets"])
+    with running(host, folder, state=state.path, confirm_within=3600.0) as it:
+        it.wait_for(lambda view: view.enforcing)
+        it.wait_for_change(lambda: it.write("a.yaml", service(7002, "Deny")), "full")
+        wait_until(state.unconfirmed)
+        waiting = {name: (state.path / name).read_bytes() for name in ("pending", "unconfirmed")}
+        with host.space.entered(), state.locked():
+            changes = it.view.changes
+            roll_back(state)
+            for name, content in waiting.items():
+                (state.path / name).write_bytes(content)
+            it.write("set.yaml", network_set("blocked", ["192.0.2.2"]))
+            it.wait_for(lambda view: view.failures.get("BusyError") or view.changes > changes)
+            assert denied(host) == {7001}
+            state.dismiss()
+        it.wait_for(lambda view: any("was not confirmed" in problem.message for problem in view.problems))
+        it.wait_for(lambda view: view.enforcing)
+        assert denied(host) == {7001}
 
 
 def test_an_overdue_change_is_taken_back_by_the_agent(host: Host, folder: Path, tmp_path: Path) -> None:

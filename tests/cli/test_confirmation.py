@@ -146,9 +146,14 @@ def test_rolled_back_at_once(governed: Machine, folder: StateFolder, other: str)
     assert in_force(governed) == ["redis"]
     assert governed.json("status")["digest"] == found["digest"] == before
     assert folder.pending() is None
-    kept = folder.confirmed()
+    kept, taken_back = folder.confirmed(), folder.taken_back()
     assert kept
     assert kept.digest == found["digest"]
+    assert taken_back
+    assert [text.origin for text in taken_back.texts] == ["other.yaml"]
+    assert governed.run("apply", other, *AT_HOST, *LONG).returncode == 0, "who asks for it again may have it"
+    assert governed.run("confirm").returncode == 0
+    assert folder.taken_back() is None
 
 
 def test_the_first_apply_ever_leaves_nothing_behind(machine: Machine, manifest: str, folder: StateFolder) -> None:
@@ -307,7 +312,7 @@ def test_a_boot_before_the_change_was_confirmed(governed: Machine, folder: State
     assert governed.run("confirm").returncode == 3
     assert governed.run("restore").returncode == 0
     assert in_force(governed) == ["redis"]
-    assert sorted(path.name for path in folder.path.iterdir()) == ["snapshot", "snapshot.previous"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["snapshot", "snapshot.previous", "taken-back"]
 
 
 def test_interfaces_without_an_address_are_known_by_those_that_they_had(machine: Machine, folder: StateFolder) -> None:

@@ -8,6 +8,7 @@ from tests.lab.network import connect
 from tests.soak.policies import ADDRESS, NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from random import Random
 
     from pyroute2 import NetNS
@@ -20,9 +21,16 @@ _MOST = 3
 class Interfaces:
     """Changes them."""
 
-    def __init__(self, host: Host, chance: Random) -> None:
-        """Change nothing yet; the addresses of the one that stays are to outlive a flap."""
+    def __init__(self, host: Host, chance: Random, others: Collection[int]) -> None:
+        """Change nothing yet; the addresses of the one that stays are to outlive a flap.
+
+        Args:
+            host: whose interfaces.
+            chance: decides.
+            others: indexes of those that are left alone.
+        """
         self._host, self._chance = host, chance
+        self._staying = frozenset({1, host.end.ifindex, *others})
         self._made = 0
         host.space.sysctl(f"net/ipv6/conf/{host.end.name}/keep_addr_on_down", 1)
 
@@ -36,10 +44,6 @@ class Interfaces:
             doing = self._chance.choice(does)
             doing(ip, there)
         return doing.__name__.removeprefix("_")
-
-    @property
-    def _staying(self) -> tuple[int, int]:
-        return 1, self._host.end.ifindex
 
     def _make(self, ip: NetNS, there: dict[str, int]) -> None:
         self._made += 1

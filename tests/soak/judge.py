@@ -17,7 +17,7 @@ from pyxdp.evaluator import Direction, Evaluator, PolicyClass, Verdict
 from pyxdp.manifest import loads
 from pyxdp.net.frame import build_frame
 from pyxdp.xtables import Iptables
-from tests.soak.policies import FILES, POLICY_FILES, SETS_FILE, Version, base
+from tests.soak.policies import FILES, POLICY_FILES, SETS_FILE, Version, base, mirrored
 from tests.veth.attached import at_one_time
 from tests.veth.host import NODE
 
@@ -29,12 +29,20 @@ if TYPE_CHECKING:
     from pyxdp.net.values import Family
     from tests.veth.host import Host
 
-#: Program of a rule -> the class and the verdict that it says yes to.
+#: Program of a rule -> the direction, the class and the verdict that it says yes to.
 _PROGRAMS: Final = {
-    "in_allow": (PolicyClass.UNTRACKED, Verdict.ALLOW),
-    "in_deny": (PolicyClass.UNTRACKED, Verdict.DENY),
-    "prednat_deny": (PolicyClass.PRE_DNAT, Verdict.DENY),
-    "local_in_deny": (PolicyClass.NORMAL, Verdict.DENY),
+    "in_allow": (Direction.INGRESS, PolicyClass.UNTRACKED, Verdict.ALLOW),
+    "in_deny": (Direction.INGRESS, PolicyClass.UNTRACKED, Verdict.DENY),
+    "prednat_deny": (Direction.INGRESS, PolicyClass.PRE_DNAT, Verdict.DENY),
+    "prednat_allow": (Direction.INGRESS, PolicyClass.PRE_DNAT, Verdict.ALLOW),
+    "local_in_deny": (Direction.INGRESS, PolicyClass.NORMAL, Verdict.DENY),
+    "forward_in_deny": (Direction.INGRESS, PolicyClass.FORWARD, Verdict.DENY),
+    "forward_in_allow": (Direction.INGRESS, PolicyClass.FORWARD, Verdict.ALLOW),
+    "out_allow": (Direction.EGRESS, PolicyClass.UNTRACKED, Verdict.ALLOW),
+    "out_deny": (Direction.EGRESS, PolicyClass.UNTRACKED, Verdict.DENY),
+    "local_out_deny": (Direction.EGRESS, PolicyClass.NORMAL, Verdict.DENY),
+    "forward_out_deny": (Direction.EGRESS, PolicyClass.FORWARD, Verdict.DENY),
+    "forward_out_allow": (Direction.EGRESS, PolicyClass.FORWARD, Verdict.ALLOW),
 }
 _FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 
@@ -126,12 +134,12 @@ class Judge:
         self.sample(packets)
         evaluator = self._evaluator(self.possible.latest)
         for family in _FAMILIES:
-            frames = {it: build_frame(it) for it in packets if it.family == family}
-            for name, answers in self._ask_rules(family, frames).items():
-                policy_class, verdict = _PROGRAMS[name]
+            there = [it for it in packets if it.family == family]
+            for name, answers in self._ask_rules(family, there).items():
+                direction, policy_class, verdict = _PROGRAMS[name]
                 for packet, answer in answers.items():
                     result = evaluator.evaluate_class(
-                        packet, interface=self._end.name, direction=Direction.INGRESS, policy_class=policy_class
+                        packet, interface=self._end.name, direction=direction, policy_class=policy_class
                     )
                     self.verdicts += 1
                     if bool(answer) != (result.verdict is verdict):
@@ -149,15 +157,20 @@ class Judge:
         """Something is wrong."""
         self.findings.append(what)
 
-    def _ask_rules(self, family: Family, frames: Mapping[Packet, bytes]) -> dict[str, dict[Packet, int]]:
-        """Ask the programs that the rules of a family run."""
+    def _ask_rules(self, family: Family, packets: Iterable[Packet]) -> dict[str, dict[Packet, int]]:
+        """Ask the programs that the rules of a family run; those for what leaves the host about mirrored packets."""
+        packets = list(packets)
+        frames = {
+            Direction.INGRESS: {it: build_frame(it) for it in packets},
+            Direction.EGRESS: {it: build_frame(it) for it in map(mirrored, packets)},
+        }
         iptables = Iptables()
         with self._host.space.entered():
             folder = iptables.read(family, iptables.variant).programs[self._end.name]
         found = {}
-        for name in _PROGRAMS:
+        for name, (direction, _, _) in _PROGRAMS.items():
             with Program.from_pin(f"{folder}/{name}") as program:
-                found[name] = at_one_time(self._host.bpffs, program, frames)
+                found[name] = at_one_time(self._host.bpffs, program, frames[direction])
         return found
 
     def _ask(self, packets: Iterable[Packet]) -> _Answers | None:

@@ -9,21 +9,27 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyxdp.net import Packet
 from tests.lab.packets import TCP, UDP
 from tests.veth.host import network_set, open_endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from random import Random
 
     from tests.lab.network import Interface
 
+Rules: TypeAlias = "Sequence[Mapping[str, object]]"
+
 #: UDP ports of flows that no policy allows: by a policy of the untracked class, by one of the normal class.
 NEVER_UNTRACKED: Final = 7001
 NEVER_NORMAL: Final = 7003
-#: UDP port of a flow that every policy allows.
+#: The same of flows that leave the host, and of those that only come through it.
+NEVER_OUT: Final = 7005
+NEVER_THROUGH: Final = 7007
+#: UDP port of flows that every policy allows.
 ALWAYS: Final = 7010
 #: Names of interfaces that have an endpoint, and an address that gives one to whoever has it.
 NAMES: Final = ("ext1", "ext2")
@@ -96,6 +102,10 @@ def base(main: str) -> str:
         _rule("Allow", "UDP", destination={"ports": [ALWAYS]}),
     ]
     normal = [_rule("Deny", "UDP", destination={"ports": [NEVER_NORMAL]})]
+    through = [_rule("Deny", "UDP", destination={"ports": [NEVER_THROUGH]})]
+    out = [
+        _rule(action, "UDP", destination={"ports": [port]}) for action, port in (("Deny", NEVER_OUT), ("Allow", ALWAYS))
+    ]
     return "".join(
         (
             open_endpoint(main, "main"),
@@ -103,7 +113,8 @@ def base(main: str) -> str:
             late,
             _document("Tier", "first", {"order": 1, "defaultAction": "Pass"}),
             _policy("first.untracked", untracked, tier="first", order=1, **_CLASSES[0]),
-            _policy("first.normal", normal, tier="first", order=1),
+            _policy("first.normal", normal, out, tier="first", order=1),
+            _policy("first.through", through, tier="first", order=2, applyOnForward=True),
         )
     )
 
@@ -117,8 +128,10 @@ def version(chance: Random, file: str, number: int) -> Version:
     marker = [_rule("Deny", "TCP", destination={"ports": [POLICY_FILES[file] + number]})]
     text = _policy(f"first.{stem}-marker", marker, tier="first", order=5, **_CLASSES[0])
     for at in range(chance.randrange(4)):
-        rules = [_random_rule(chance) for _ in range(chance.randrange(1, 6))]
-        text += _policy(f"{stem}-{at}", rules, order=chance.randrange(3), **chance.choice(_CLASSES))
+        ingress = [_random_rule(chance, "source") for _ in range(chance.randrange(1, 6))]
+        egress = [_random_rule(chance, "destination") for _ in range(chance.randrange(3))]
+        spec = chance.choice(_CLASSES)
+        text += _policy(f"{stem}-{at}", ingress, [] if "preDNAT" in spec else egress, order=chance.randrange(3), **spec)
     return Version(file, number, text)
 
 
@@ -133,6 +146,11 @@ def probes(chance: Random, end: Interface, count: int) -> list[Packet]:
     return found
 
 
+def mirrored(probe: Packet) -> Packet:
+    """The same out of the host: to the port, at whoever sent it."""
+    return packet(str(probe.destination), str(probe.source), probe.protocol, probe.destination_port or 0)
+
+
 def _member(number: int) -> str:
     return f"198.18.{number >> 8}.{number & 255}"
 
@@ -145,31 +163,38 @@ def _members(chance: Random) -> list[str]:
     return sorted(chance.sample(nets, chance.randrange(1, 10)))
 
 
-def _random_rule(chance: Random) -> dict[str, object]:
+def _random_rule(chance: Random, far: str) -> dict[str, object]:
+    """Of packets from or to somebody far away.
+
+    Args:
+        chance: decides.
+        far: ``source`` or ``destination``: the end that is not the host.
+    """
     protocol = chance.choice(("TCP", "UDP"))
     ports: list[object] = [chance.choice(_PORTS) for _ in range(chance.randrange(1, 4))]
     if chance.random() < 0.3:
         ports = ["5001:5004"]
-    source: dict[str, object] = {}
+    ends: dict[str, dict[str, object]] = {"source": {}, "destination": {}}
+    ends["destination"]["ports"] = ports
     nets = chance.choice(_NETS)
     if chance.random() < 0.5:
-        source["selector"] = chance.choice(_SELECTORS)
+        ends[far]["selector"] = chance.choice(_SELECTORS)
     elif chance.random() < 0.7:
-        source["nets"] = chance.sample(nets, chance.randrange(1, 3))
+        ends[far]["nets"] = chance.sample(nets, chance.randrange(1, 3))
     if chance.random() < 0.2:
-        source["notNets"] = [chance.choice(nets)]
+        ends[far]["notNets"] = [chance.choice(nets)]
     action = chance.choice(("Allow", "Deny", "Deny", "Pass", "Log"))
-    return _rule(action, protocol, source=source, destination={"ports": ports})
+    return _rule(action, protocol, **ends)
 
 
 def _rule(action: str, protocol: str, **ends: dict[str, object]) -> dict[str, object]:
     return {"action": action, "protocol": protocol, **ends}
 
 
-def _policy(name: str, ingress: list[dict[str, object]], **spec: object) -> str:
-    return _document(
-        "GlobalNetworkPolicy", name, {"selector": "all()", "types": ["Ingress"], "ingress": ingress, **spec}
-    )
+def _policy(name: str, ingress: Rules, egress: Rules = (), **spec: object) -> str:
+    types = ["Ingress", "Egress"] if egress else ["Ingress"]
+    rules = {"types": types, "ingress": ingress, "egress": egress}
+    return _document("GlobalNetworkPolicy", name, {"selector": "all()", **rules, **spec})
 
 
 def _document(kind: str, name: str, spec: dict[str, object]) -> str:

@@ -2,8 +2,9 @@
 
 A real ``pyxdp agent`` follows a folder whose files change, are written badly, broken and removed; interfaces come, go,
 flap and are renamed; strangers change what it has made; it is killed wherever it happens to be, and upgraded to another
-build of the BPF object. Meanwhile a flood comes in, of which one part no policy allows and none of that may arrive; and
-the evaluator says what the attached programs have to answer. At last nothing may be left.
+build of the BPF object. Meanwhile a flood comes in, to the host and through it, and the host talks itself; one part of
+each no policy allows, and none of that may arrive. The evaluator says what the attached programs have to answer. At
+last nothing may be left.
 
 Settings, from the environment:
 
@@ -31,12 +32,12 @@ from typing import TYPE_CHECKING, Final
 
 from tests.lab.mounts import unshare_mounts
 from tests.soak.soak import Soak
-from tests.soak.traffic import traffic
+from tests.soak.traffic import far_end, traffic
 from tests.torture.flooding import silent_host
 from tests.veth.test_apply import NOTHING, traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.soak.traffic import Traffic
     from tests.veth.host import Host
@@ -65,10 +66,10 @@ class Result:
     Attributes:
         soak: with what has happened.
         seconds: that it took.
-        sent: frames of the flood.
-        denied: of them, those that no policy allows.
-        leaked: of those, the ones that arrived.
-        allowed: frames that every policy allows and that arrived.
+        sent: packets.
+        denied: of them, those that no policy allows, by their way.
+        leaks: of those, the ones that arrived, by what happened at that time.
+        allowed: packets that every policy allows and that arrived, by their way.
         growth: of the last agent: descriptors and MiB, before and after.
         findings: what was wrong.
     """
@@ -76,9 +77,9 @@ class Result:
     soak: Soak
     seconds: float
     sent: int
-    denied: int
-    leaked: int
-    allowed: int
+    denied: Mapping[str, int]
+    leaks: Mapping[str, int]
+    allowed: Mapping[str, int]
     growth: tuple[tuple[int, int], tuple[int, int]]
     findings: list[str]
 
@@ -92,8 +93,9 @@ class Result:
         slowest = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in sorted(soak.slowest.items()))
         lines = [
             f"{self.seconds:.0f} s: {soak.lives.kills:,} kills, {soak.lives.upgrades:,} upgrades, {happened}",
-            f"{self.sent:,} frames; of {self.denied:,} that every policy denies {self.leaked:,} passed",
-            f"{self.allowed:,} frames that every policy allows arrived",
+            f"{self.sent:,} packets; that every policy denies: {_ways(self.denied)}",
+            f"passed of them, while it came to this: {_ways(self.leaks)}",
+            f"of those that every policy allows arrived: {_ways(self.allowed)}",
             f"{soak.judge.verdicts:,} verdicts compared; as wanted again, at the latest: {slowest}",
             f"the last agent: {descriptors} descriptors, {resident} MiB; later {more_descriptors}, {more_resident} MiB",
             f"{soak.holdings.seen:,} maps and programs seen",
@@ -107,20 +109,23 @@ def run(host: Host, folder: Path, seed: int, seconds: float, on_step: Callable[[
     """Soak a host that has no policy yet."""
     begin = time.monotonic()
     with ExitStack() as stack:
-        soak = stack.enter_context(closing(Soak(host, folder, Random(seed), Counter())))  # noqa: S311 - repeatable
+        near, far = stack.enter_context(far_end(host))
+        soak = Soak(host, folder, Random(seed), Counter(), others=(near.ifindex,))  # noqa: S311 - repeatable
+        stack.enter_context(closing(soak))
         soak.settle("start")
-        flows = stack.enter_context(traffic(host))
+        flows = stack.enter_context(traffic(host, far))
         _stir(soak, flows, seconds, on_step)
         growth = _calm(soak, flows, begin + seconds, max(_WARM, seconds * _CALM), on_step)
         findings = soak.judge.findings
         if soak.lives.process.end(signal.SIGTERM) != 0:
             findings.append(f"SIGTERM: {soak.lives.process.log.read_text()[-2000:]}")
         soak.judge_settled()
-        sent, denied, leaked, allowed = flows.sent, flows.denied, flows.leaked, flows.allowed
+        flows.note("the end")
+        sent, denied, leaks, allowed = flows.sent, flows.denied, flows.leaks, flows.allowed
     findings += [*_grown(growth), *_left(soak)]
-    findings += [f"{leaked} frames passed that every policy denies"] if leaked else []
-    findings += [] if allowed else ["no frame arrived"]
-    return Result(soak, time.monotonic() - begin, sent, denied, leaked, allowed, growth, findings)
+    findings += [f"{n:,} packets passed that every policy denies: {what}" for what, n in leaks.items() if n]
+    findings += [f"nothing arrived: {way}" for way, n in allowed.items() if not n]
+    return Result(soak, time.monotonic() - begin, sent, denied, leaks, allowed, growth, findings)
 
 
 def _stir(soak: Soak, flows: Traffic, seconds: float, on_step: Callable[[str], None]) -> None:
@@ -135,12 +140,14 @@ def _stir(soak: Soak, flows: Traffic, seconds: float, on_step: Callable[[str], N
         now = time.monotonic()
         if now >= begin + done * pause:
             soak.restart(upgrade=done in upgrading)
+            flows.note("upgrades" if done in upgrading else "kills")
             done += 1
         elif now >= drift_at:
-            soak.drift(flows)
+            flows.note(soak.drift(flows))
             drift_at = now + _A_DRIFT
         else:
             soak.change()
+            flows.note("changes")
         on_step(_progress(soak, flows, begin))
 
 
@@ -150,7 +157,11 @@ def _calm(
     """Let one agent live through changes and drift; return its descriptors and MiB when it was warm, and at the end."""
     begin, steps, warm = time.monotonic(), 0, (0, 0)
     while (steps <= _WARM or time.monotonic() < max(end, begin + least)) and len(soak.judge.findings) < ENOUGH:
-        soak.change() if steps % 5 != 1 else soak.drift(flows)
+        if steps % 5 == 1:
+            flows.note(soak.drift(flows))
+        else:
+            soak.change()
+            flows.note("changes")
         steps += 1
         if steps == _WARM:
             warm = soak.lives.descriptors(), soak.lives.resident()
@@ -162,8 +173,12 @@ def _progress(soak: Soak, flows: Traffic, begin: float) -> str:
     steps = sum(soak.counts.values())
     return (
         f"{time.monotonic() - begin:.0f} s: {soak.lives.kills} kills, {soak.lives.upgrades} upgrades, {steps} changes,"
-        f" {soak.judge.verdicts:,} verdicts, {flows.denied:,} denied, {flows.leaked} of them passed"
+        f" {soak.judge.verdicts:,} verdicts, {sum(flows.denied.values()):,} denied, {flows.leaked:,} of them passed"
     )
+
+
+def _ways(packets: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {way}" for way, n in packets.items())
 
 
 def _grown(growth: tuple[tuple[int, int], tuple[int, int]]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +22,7 @@ from tests.soak.policies import FILES, POLICY_FILES, Version, base, probes, vers
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Collection
     from pathlib import Path
     from random import Random
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Seconds within which everything is as it should be again, on a machine that has other things to do as well.
 _PATIENCE: Final = 120.0
-#: What a stranger does; the packets that pass by the last two are his.
+#: What a stranger does; the packets that pass by the last two are his. Those that only rules deny are his all the time.
 _HARMS: Final = (
     harms.detach_link,
     harms.remove_link_pin,
@@ -59,6 +59,7 @@ class Soak:
         folder: of the manifests.
         chance: decides what happens; the same seed makes the same happen.
         counts: how often each thing has happened.
+        others: indexes of interfaces that nothing happens to.
         slowest: seconds until everything was as wanted again, by what had happened; the longest.
     """
 
@@ -66,12 +67,13 @@ class Soak:
     folder: Path
     chance: Random
     counts: Counter[str]
+    others: Collection[int] = ()
     slowest: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Write the first files and start the first agent."""
         self.folder.mkdir()
-        self._interfaces = Interfaces(self.host, self.chance)
+        self._interfaces = Interfaces(self.host, self.chance, self.others)
         self.judge = Judge(self.host)
         self.holdings = Holdings(self.host)
         self._versions = 0
@@ -105,13 +107,13 @@ class Soak:
         self._disturb(self.chance.randrange(2))
         self.settle("restart")
 
-    def drift(self, traffic: Traffic) -> None:
-        """A stranger changes something in the kernel; the agent finds it."""
+    def drift(self, traffic: Traffic) -> str:
+        """A stranger changes something in the kernel; the agent finds it. Return what it was."""
         harm = self.chance.choice(_HARMS)
         self.counts[f"drift: {harm.__name__}"] += 1
         before, pins = self._repairs(), self._pins()
         to_tables = harm in _HARMS_TO_TABLES
-        with traffic.excused() if to_tables else nullcontext():
+        with traffic.excused(everything=to_tables):
             begin = time.monotonic()
             harm(self.host)
 
@@ -123,6 +125,7 @@ class Soak:
             wait_until(repaired, timeout=_PATIENCE, what=f"{harm.__name__} is repaired")
             self._note("drift", begin)
         self.settle("drift")
+        return harm.__name__
 
     def _disturb(self, times: int) -> None:
         for _ in range(times):

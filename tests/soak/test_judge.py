@@ -39,11 +39,12 @@ def test_what_is_right(host: Host, seed: int) -> None:
 
 
 def test_other_rules_under_the_same_markers(host: Host) -> None:
-    judge = applied(host, versions(1), versions(2))
+    judge = applied(host, versions(5), versions(6))
     assert judge.settled()
     judge.settle(probes(Random(1), host.end, 100))  # noqa: S311 - repeatable
     assert any(it.startswith("XDP drops") for it in judge.findings)
     assert any(it.startswith("in_deny answers") for it in judge.findings)
+    assert any(it.startswith("local_out_deny answers") for it in judge.findings)
 
 
 def test_a_version_that_should_be_gone(host: Host) -> None:

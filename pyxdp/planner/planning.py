@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.planner.capacity import ENTRY_BYTES, capacities, needed
 from pyxdp.planner.content import same
@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from pyxdp.planner.operations import Operation
     from pyxdp.planner.state import Governed, State, TableSet, Target
 
+#: Behind the name of a link that makes way for another; no interface that policy can name has it.
+_ASIDE: Final = "~"
+
 
 def plan(state: State, target: Target) -> Plan:
     """Return what makes ``state`` what ``target`` says; empty when it is that already.
@@ -87,10 +90,9 @@ def known_numbers(state: State, ifindexes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _renamed(state: State, ifindexes: Mapping[str, int]) -> dict[str, str]:
-    """Interfaces whose link is pinned under a name that they no longer have; two that changed places are left out."""
+    """Interfaces whose link is pinned under a name that they no longer have, with that name."""
     live = {link.ifindex: name for name, link in state.links.items() if link.ifindex}
-    renamed = {name: live[index] for name, index in ifindexes.items() if live.get(index, name) != name}
-    return {name: before for name, before in renamed.items() if name not in live.values()}
+    return {name: live[index] for name, index in ifindexes.items() if live.get(index, name) != name}
 
 
 def plan_removal(tables: Iterable[TableSet], links: Iterable[str], *, pins: bool) -> Plan:
@@ -248,7 +250,7 @@ class _Planning:
             yield EmptyEarly(self.object)
 
     def _links(self) -> Iterator[Operation]:
-        yield from (RenameLink(before, name) for name, before in self.renamed.items())
+        yield from self._renames[0]
         for name, instance in self.attached.items():
             link = self.state.links.get(self.renamed.get(name, name))
             ifindex = self.target.interfaces[name].ifindex
@@ -256,6 +258,33 @@ class _Planning:
                 yield AttachXdp(name, ifindex, instance)
             elif link.instance != instance:
                 yield MoveLink(name, instance)
+
+    @cached_property
+    def _renames(self) -> tuple[list[RenameLink], list[str]]:
+        """Give links the names of their interfaces; second: where those wait that made way, and that nobody wants."""
+        operations: list[RenameLink] = []
+        live = {name for name, link in self.state.links.items() if link.ifindex}
+        waiting, parked = dict(self.renamed), list[str]()
+
+        def rename(before: str, name: str) -> None:
+            operations.append(RenameLink(before, name))
+            live.symmetric_difference_update((before, name))
+
+        while waiting:
+            name = next((name for name in waiting if name not in live), "")
+            if name:
+                rename(waiting.pop(name), name)
+                continue
+            name = aside = next(iter(waiting))
+            while aside in live:
+                aside += _ASIDE
+            rename(name, aside)
+            other = next((other for other, before in waiting.items() if before == name), None)
+            if other is None:
+                parked.append(aside)
+            else:
+                waiting[other] = aside
+        return operations, parked
 
     def _fill_and_switch(self) -> Iterator[Operation]:
         state, target = self.state, self.target
@@ -276,7 +305,7 @@ class _Planning:
             before = dict.fromkeys(self.target.table_sets, self.rules_until_switch)
             yield from _rules(self.target.table_sets, before, Rules(self.wanted, self.target.settings))
         kept = {*self.wanted, *self.renamed.values()}
-        yield from (Detach(name) for name in sorted(state.links) if name not in kept)
+        yield from (Detach(name) for name in sorted({*state.links, *self._renames[1]}) if name not in kept)
         yield from (UnpointPrograms(name) for name in sorted(state.programs) if name not in self.wanted)
         yield from self._unused_programs()
         yield from self._records()

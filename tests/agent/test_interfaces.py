@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyxdp.bpf import Link
 from pyxdp.errors import BpfError, OperatorError
 from tests.agent import harms
 from tests.agent.running import Running, running, write
@@ -32,6 +33,15 @@ def attachments(host: Host) -> list[Attachment]:
     with suppress(BpfError, OperatorError):
         return [it.attachment for it in host.status().endpoints]
     return []
+
+
+def links(host: Host) -> dict[str, int]:
+    """Name of each pinned link -> the interface that it runs at."""
+    found = {}
+    for pin in (host.bpffs / "pyxdp/v1/links").iterdir():
+        with suppress(BpfError), Link.from_pin(pin) as link:
+            found[pin.name] = link.info.ifindex
+    return found
 
 
 def wait_for_governed(it: Running, *names: str) -> None:
@@ -77,6 +87,28 @@ def test_an_interface_that_is_renamed(host: Host, folder: Path) -> None:
             else:
                 wait_until(lambda: not attachments(host))
         wait_until(lambda: host.is_silent("udp", 7001), what="the policy of the name that it has again")
+
+
+def test_interfaces_that_change_places(host: Host, folder: Path, netns: Callable[[], Namespace]) -> None:
+    """Their names: policy goes by name, and links stay where they are."""
+    other, _ = connect(host.space, netns(), subnet=5)
+    names, indexes = (host.end.name, other.name), (host.end.ifindex, other.ifindex)
+    write(folder, "a.yaml", open_endpoint(names[0]) + open_endpoint(names[1], "other") + service(7001, "Deny"))
+    with running(host, folder) as it, host.space.links() as ip:
+        it.wait_for(lambda view: view.enforcing)
+        for turn in (names[::-1], names):
+            for index in indexes:
+                ip.link("set", index=index, state="down")
+            for index, name in ((indexes[0], "aside7"), (indexes[1], turn[1]), (indexes[0], turn[0])):
+                ip.link("set", index=index, ifname=name)
+            for index in indexes:
+                ip.link("set", index=index, state="up")
+            wanted = dict(zip(turn, indexes, strict=True))
+            wait_until(lambda at=wanted: links(host) == at)  # type: ignore[misc]
+            it.wait_for(lambda view: view.enforcing and not view.degraded)
+            assert governed(host) == {names[0]: "hep", names[1]: "other"}
+        wait_until(lambda: host.is_silent("udp", 7001))
+        wait_until(lambda: not host.status().drift)
 
 
 def test_an_interface_that_gains_and_loses_an_address(host: Host, folder: Path, netns: Callable[[], Namespace]) -> None:
@@ -149,7 +181,7 @@ def test_every_interface_of_a_bridge(host: Host, folder: Path, name: str) -> Non
             host.space.run("ip", "link", "add", "aa8", "master", name, "type", "veth", "peer", "zz8")
             wait_until(lambda: set(governed(host)) == {host.end.name, name, "aa8", "zz8"})
             assert "AttachError" not in it.view.failures
-            assert not host.status().drift
+            wait_until(lambda: not host.status().drift)
 
 
 def wait_for_bridge(it: Running, name: str) -> None:

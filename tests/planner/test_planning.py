@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp import planner
@@ -229,9 +229,6 @@ def test_every_death_leaves_old_or_new_and_the_next_apply_succeeds(
     refuses_early: bool,  # noqa: FBT001
     conntrack: bool,  # noqa: FBT001
 ) -> None:
-    # Not held: another interface takes the name of one that was renamed while it was governed. The old name's link is
-    # then given up before the switch and not after it; docs/design/dataplane.md says so.
-    assume(not {"rename", "recreate"} <= {event for *_, event, _ in history})
     world, ifindexes = World(refuses_early, conntrack), dict(INDEXES)
     for wish, operations, event, which in history:
         apply_until(world, target_for(wish, world.state(), ifindexes, conntrack=world.conntrack), ifindexes, operations)
@@ -355,6 +352,23 @@ def test_an_interface_that_was_renamed_keeps_link_and_number() -> None:
     kinds = [type(operation).__name__ for operation in planner.plan(world.state(), target).operations]
     assert kinds[:2] == ["WriteEndpoints", "RenameLink"]
     assert not {"AttachXdp", "MoveLink", "Switch", "Detach"} & set(kinds)
+    apply_until(world, target, ifindexes, 1000)
+    reached(world, target)
+
+
+@pytest.mark.parametrize("died_after", [0, 1, 2, 3, 4, 1000])
+@pytest.mark.parametrize("names", [("eth1", "eth0"), ("eth1", "eth2"), ("eth1", "none")])
+def test_interfaces_that_take_each_others_names_keep_their_links(names: tuple[str, str], died_after: int) -> None:
+    """In a circle, in a row, and where the last of the row is governed no more."""
+    world, _ = applied(wish_for("eth0", "eth1"))
+    ifindexes = dict(zip(names, (INDEXES["eth0"], INDEXES["eth1"]), strict=True))
+    wish = wish_for(*(name for name in sorted(names) if name != "none"))
+    target = target_for(wish, world.state(), ifindexes)
+    if "none" not in names:
+        kinds = [type(operation).__name__ for operation in planner.plan(world.state(), target).operations]
+        assert not {"AttachXdp", "MoveLink", "Detach"} & set(kinds)
+    apply_until(world, target, ifindexes, died_after)
+    target = target_for(wish, world.state(), ifindexes)
     apply_until(world, target, ifindexes, 1000)
     reached(world, target)
 

@@ -18,7 +18,7 @@ from pyxdp.manifest import loads
 from pyxdp.net.frame import build_frame
 from pyxdp.xtables import Iptables
 from tests.soak.policies import FILES, POLICY_FILES, SETS_FILE, Version, base, mirrored
-from tests.veth.attached import at_one_time
+from tests.veth.attached import at_one_time, generations
 from tests.veth.host import NODE
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Judge:
             (self._end,) = (it for it in netlink.interfaces() if it.name == host.end.name)
         self._base = base(host.end.name)
         self._evaluators: dict[tuple[Version, ...], Evaluator] = {}
+        self._begun = False
         self.possible = Possible()
         self.verdicts = 0
         self.findings: list[str] = []
@@ -175,6 +176,9 @@ class Judge:
 
     def _ask(self, packets: Iterable[Packet]) -> _Answers | None:
         """Ask the attached program about packets and markers; nothing when it is just being replaced."""
+        self._begun = self._begun or any(generations(self._host.bpffs).values())
+        if not self._begun:
+            return None  # programs are attached before the first policy is in force
         end, markers = self._host.end, {it: it.marker(self._host.end) for it in self.possible}
         frames = {it: build_frame(it) for it in (*markers.values(), *packets)}
         try:

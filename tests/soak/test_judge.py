@@ -47,6 +47,21 @@ def test_other_rules_under_the_same_markers(host: Host) -> None:
     assert any(it.startswith("local_out_deny answers") for it in judge.findings)
 
 
+def test_before_the_first_policy_is_in_force_nothing_is_wrong(host: Host) -> None:
+    """Programs are attached then, and let everything pass."""
+    judge = Judge(host)
+    for it in versions(5):
+        judge.possible.add(it)
+
+    def sample(_: object) -> None:
+        judge.sample(probes(Random(1), host.end, 20))  # noqa: S311 - repeatable
+
+    host.apply(base(host.end.name) + "".join(it.text for it in versions(5)), on_progress=sample)
+    sample(None)
+    assert not judge.findings
+    assert judge.verdicts >= 20
+
+
 def test_a_version_that_should_be_gone(host: Host) -> None:
     old = versions(1)
     new = [Version(it.file, 2, version(Random(3), it.file, 2).text) for it in old]  # noqa: S311 - repeatable

@@ -78,9 +78,18 @@ class Agent:
         self._retry_after, self._retry_at = 0.0, float("inf")
         self._look_at = 0.0
         self._reconsider_at = 0.0
+        self._broken: BaseException | None = None
 
     def stop(self) -> None:
         """Let :meth:`run` return; for any thread, and for signal handlers."""
+        self._inbox.put(Event.STOP)
+
+    def break_off(self, error: BaseException) -> None:
+        """Let :meth:`run` raise an error; for any thread that works for the agent, and can not go on.
+
+        Without it the agent would seem to be well, and no longer follow what that thread was there for.
+        """
+        self._broken = error
         self._inbox.put(Event.STOP)
 
     def reload(self) -> None:
@@ -92,6 +101,7 @@ class Agent:
 
         Raises:
             OperatorError: the interfaces can not be watched.
+            BaseException: what :meth:`break_off` was called with.
         """
         with ExitStack() as stack:
             stack.callback(self._enforcement.close)
@@ -106,6 +116,8 @@ class Agent:
             self._tell()
             while self._turn():
                 pass
+            if self._broken:
+                raise self._broken
             self._notifier.stopping()
             _LOG.info("ends; policy stays in force")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -93,6 +95,8 @@ def command(settings: Settings, folders: tuple[str, ...], **options: Any) -> Non
         ):
             before = signal.signal(number, lambda *_, called=called: called())
             stack.callback(signal.signal, number, before)
+        stack.callback(setattr, threading, "excepthook", threading.excepthook)
+        threading.excepthook = lambda ended: agent.break_off(ended.exc_value or ended.exc_type())
         if options["listen"]:
             server = MetricsServer(options["listen"], Metrics(dataplane, lambda: views[0]), pulse.reasons)
             server.start()
@@ -102,9 +106,14 @@ def command(settings: Settings, folders: tuple[str, ...], **options: Any) -> Non
 
 def _sources(folders: tuple[str, ...], node: str, options: dict[str, Any]) -> list[Source]:
     if not options["kubernetes"]:
-        return [FolderSource(folder) for folder in dict.fromkeys(folders or (_FOLDER,))]
+        return _folders(folders or (_FOLDER,))
     from pyxdp.sources.kubernetes import KubernetesSource, find_access  # noqa: PLC0415 - only who asks needs a client
 
     access = find_access(options["kubeconfig"], options["kube_context"])
     kubernetes = KubernetesSource(access, node=node, auto_host_endpoints=options["auto_host_endpoints"])
-    return [kubernetes, *(FolderSource(folder) for folder in dict.fromkeys(folders))]
+    return [kubernetes, *_folders(folders)]
+
+
+def _folders(paths: tuple[str, ...]) -> list[Source]:
+    """Return a source for each path that is another one: ``policy`` and ``policy/`` are not."""
+    return [FolderSource(path) for path in dict.fromkeys(map(Path, paths))]

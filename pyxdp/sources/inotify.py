@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import select
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +30,8 @@ _WATCHED: Final = (
     | flags.MOVE_SELF
     | flags.ONLYDIR
 )
+
+_LOG: Final = logging.getLogger(__name__)
 
 _SETTLING: Final = 0.005
 
@@ -54,10 +59,11 @@ class Folders:
     """Folders that are watched; a context manager. :meth:`wake` may be called by any thread, everything else by one."""
 
     def __init__(self) -> None:
-        self._inotify = INotify()
+        self._inotify = _inotify()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.poll()
-        self._poll.register(self._inotify.fileno(), select.POLLIN)
+        if self._inotify:
+            self._poll.register(self._inotify.fileno(), select.POLLIN)
         self._poll.register(self._wake, select.POLLIN)
         self._names: dict[int, str] = {}
 
@@ -65,7 +71,8 @@ class Folders:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._inotify.close()
+        if self._inotify:
+            self._inotify.close()
         os.close(self._wake)
 
     def watch(self, folder: str) -> None:
@@ -74,6 +81,8 @@ class Folders:
         Raises:
             OSError: it is gone, or the kernel allows no more watches (ENOSPC).
         """
+        if self._inotify is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._names[self._inotify.add_watch(folder, _WATCHED)] = folder
 
     def keep(self, folders: Iterable[str]) -> None:
@@ -81,10 +90,9 @@ class Folders:
         kept = set(folders)
         for number in [number for number, name in self._names.items() if name not in kept]:
             del self._names[number]
-            try:
-                self._inotify.rm_watch(number)
-            except OSError:  # the folder is gone, and its watch with it
-                continue
+            if self._inotify:
+                with suppress(OSError):  # the folder is gone, and its watch with it
+                    self._inotify.rm_watch(number)
 
     def wake(self) -> None:
         """Let :meth:`wait` return."""
@@ -95,7 +103,7 @@ class Folders:
         changes = Changes()
         if self._poll.poll(max(0, round(timeout * 1000))):
             time.sleep(_SETTLING)  # for what comes with it: several events for each file that is written
-        for event in self._inotify.read(timeout=0):
+        for event in self._inotify.read(timeout=0) if self._inotify else ():
             self._note(event.wd, event.mask, event.name, changes)
         return changes
 
@@ -116,3 +124,14 @@ class Folders:
         elif mask & (flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE):
             changes.moved.add(path)
             changes.begun.discard(path)
+
+
+def _inotify() -> INotify | None:
+    """Watch folders; ``None`` where other programs of this user watch as much as the kernel allows."""
+    try:
+        return INotify()
+    except OSError as error:
+        _LOG.warning(
+            "inotify: %s: looks again and again; sysctl fs.inotify.max_user_instances", error.strerror
+        )
+        return None

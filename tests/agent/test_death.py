@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from tests.agent.running import write
 from tests.agent.test_following import denied, start
 from tests.lab.flood import Stream, flood, receivers, udp
 from tests.lab.waiting import wait_until
-from tests.veth.host import Host, service
+from tests.veth.host import NODE, Host, service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +77,25 @@ def test_what_systemd_is_told(host: Host, folder: Path, tmp_path: Path) -> None:
             assert "; 1 wrong" in wait_for("STATUS=enforcing, generation 1; 1")
             assert process.end(signal.SIGTERM) == 0
             wait_for("STOPPING=1")
+
+
+_BROKEN = """
+import sys
+from pyxdp.cli.main import main
+from pyxdp.sources import FolderSource
+
+def look(*_):
+    raise RuntimeError("a bug")
+
+FolderSource._look = look
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_agent_does_not_outlive_its_threads(host: Host, folder: Path) -> None:
+    """It would seem to be well, and follow nothing. Whoever runs it begins anew."""
+    start(host, folder)
+    arguments = ("agent", str(folder), "--node", NODE, "--bpffs", str(host.bpffs), "--listen", "none")
+    done = host.space.run(sys.executable, "-c", _BROKEN, *arguments, check=False, timeout=60)
+    assert done.returncode > 0
+    assert "RuntimeError: a bug" in done.stderr

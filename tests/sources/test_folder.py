@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyxdp.cli.agent import _folders
 from pyxdp.sources import FolderSource, Store
 from tests.lab.waiting import wait_until
 from tests.sources.collecting import watching
@@ -263,3 +266,31 @@ def test_a_folder_below_that_can_not_be_read_says_nothing(folder: Path, monkeypa
         after.put(seen.last)
     after.forget_unmentioned()
     assert [it.metadata.name for it in after.resources().globalNetworkSets] == ["a", "b"]
+
+
+_WITHOUT_INOTIFY = """
+import sys
+from pathlib import Path
+Path("/proc/sys/user/max_inotify_instances").write_text("0")
+from pyxdp.sources import FolderSource
+from tests.lab.waiting import wait_until
+
+folder, contents = Path(sys.argv[1]), {}
+source = FolderSource(folder)
+source.start(lambda told: contents.update((Path(it.origin).name, it.content) for it in told.texts))
+wait_until(lambda: contents == {"a.yaml": "a"})
+(folder / "b.yaml").write_text("b")
+wait_until(lambda: contents == {"a.yaml": "a", "b.yaml": "b"})
+source.stop()
+"""
+
+
+def test_a_machine_where_others_watch_all_that_the_kernel_allows(folder: Path) -> None:
+    """As nodes of Kubernetes are: 128 instances for each user."""
+    command = ("unshare", "--user", "--map-root-user", sys.executable, "-c", _WITHOUT_INOTIFY, str(folder))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    assert (done.returncode, "max_user_instances" in done.stderr) == (0, True), done.stderr
+
+
+def test_paths_that_are_the_same_are_one_source() -> None:
+    assert [it.name for it in _folders(("policy", "policy/", "./policy", "other"))] == ["policy", "other"]

@@ -13,7 +13,8 @@ What the caller and it say to each other, by pipes::
     writes "pending"
     closes its end, or dies     looks for "pending" until there is none, or its time is over
 
-SIGTERM, with which a machine is shut down, makes it take the change back at once.
+SIGTERM, with which a machine is shut down, makes it take the change back at once. Somebody who holds a lock that it
+needs and was stopped, as by Ctrl-Z, is made to go on: or nobody would be let in before he is.
 """
 
 from __future__ import annotations
@@ -25,11 +26,10 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.errors import ConfirmationError, PyxdpError, SnapshotError
+from pyxdp.errors import BusyError, ConfirmationError, PyxdpError, SnapshotError
 from pyxdp.snapshot.enforcing import roll_back
 from pyxdp.snapshot.pending import identity
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the folder, and after a failure before the next attempt.
 _TICK: Final = 0.5
+#: Seconds to wait for a lock before it is looked who has it.
+_PATIENCE: Final = 2.0
 _IGNORED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE)
 _LEAST_OOM_SCORE: Final = "-1000"
 _LOG: Final = logging.getLogger(__name__)
@@ -60,6 +62,9 @@ class Watchdog:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # It imports what this process does, and nothing that lies in the folder that somebody happens to be in.
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
         _started.append(self._process)
@@ -98,7 +103,6 @@ def main(folder: StateFolder) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    os.chdir("/")
     with suppress(OSError):  # it may not be allowed; killed for memory, it could not let anybody in any more
         Path("/proc/self/oom_score_adj").write_text(_LEAST_OOM_SCORE)
     os.write(1, b"!")
@@ -122,11 +126,15 @@ def watch(folder: StateFolder) -> None:
 def _take_back(folder: StateFolder, *, at_once: bool) -> bool:
     """Take the change back; false when that failed."""
     try:
-        with folder.locked(timeout=inf):
+        with folder.locked(timeout=_PATIENCE):
             pending = folder.pending()
             if pending is None or (pending.remaining > 0 and not at_once):
                 return True  # decided, or replaced, while the lock was waited for
-            enforced = roll_back(folder, lock_timeout=inf)
+            enforced = roll_back(folder, lock_timeout=_PATIENCE)
+    except BusyError as error:
+        _LOG.warning("can not take the change back yet: %s", error)
+        _wake_holders(folder)
+        return False
     except PyxdpError as error:
         _LOG.error("can not take the change back, will try again: %s", error)
         return False
@@ -136,6 +144,19 @@ def _take_back(folder: StateFolder, *, at_once: bool) -> bool:
     what = "everything was removed" if enforced is None else f"node {enforced.snapshot.node} is as it was before"
     _LOG.info("not confirmed within %g s, taken back: %s", pending.seconds, what)
     return True
+
+
+def _wake_holders(folder: StateFolder) -> None:
+    """Let who holds a lock go on, if he was stopped; for everybody else that is nothing."""
+    pending = _pending(folder, None)
+    for path in (folder.path, *([Path(pending.bpffs)] if pending else [])):
+        with suppress(OSError, ValueError, IndexError):
+            found = path.stat()
+            file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+            for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+                _, kind, _, _, pid, locked, *_ = line.split()
+                if (kind, locked) == ("FLOCK", file):
+                    os.kill(int(pid), signal.SIGCONT)
 
 
 def _pending(folder: StateFolder, last: Pending | None) -> Pending | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyxdp.bpf import Object
 from pyxdp.snapshot import StateFolder, roll_back
 from pyxdp.sources import Store
+from tests.agent.processes import started
 from tests.agent.running import running, write
 from tests.agent.test_following import BLOCKED, PORTS, denied, start
 from tests.lab.waiting import wait_until
@@ -190,6 +192,34 @@ def test_an_overdue_change_is_taken_back_by_the_agent(host: Host, folder: Path, 
         it.wait_for(lambda view: view.degraded)
         assert denied(host) == {7001}
         assert StateFolder(state).pending() is None
+
+
+def test_an_agent_that_is_killed_leaves_its_change_to_go_back(host: Host, folder: Path, tmp_path: Path) -> None:
+    """By the process that it has started for that; the next agent knows. The command confirms what an agent did."""
+    state = StateFolder(tmp_path / "state")
+    start(host, folder)
+    with started(host, folder):
+        wait_until(lambda: kept_policies(state.path) == ["deny-7001"])
+    confirming = ("--confirm-within", "1h")
+    with started(host, folder, *confirming) as process:
+        write(folder, "a.yaml", service(7002, "Deny"))
+        wait_until(state.unconfirmed)
+        process.end(signal.SIGKILL)
+    assert denied(host) == {7002}
+    pending = state.pending()
+    assert pending
+    os.kill(int(pending.watchdog.split()[0]), signal.SIGTERM)  # as at its time, or when the machine shuts down
+    wait_until(lambda: state.pending() is None)
+    assert denied(host) == {7001}
+    with started(host, folder, *confirming):
+        assert denied(host) == {7001}
+        assert state.pending() is None
+        write(folder, "a.yaml", service(7003, "Deny"))
+        wait_until(state.unconfirmed)
+        done = host.space.run(sys.executable, "-m", "pyxdp", "confirm", "--state", str(state.path))
+        assert done.stdout.startswith("confirmed: generation ")
+        wait_until(lambda: kept_policies(state.path) == ["deny-7003"])
+    assert denied(host) == {7003}
 
 
 def test_what_could_not_be_restored_is_tried_again(

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,6 +212,18 @@ def test_a_watchdog_that_is_to_end_takes_the_change_back(governed: Machine, fold
     assert in_force(governed) == ["redis"]
 
 
+@pytest.mark.parametrize("name", ["pyxdp", "yaml", "json"])
+def test_what_lies_in_the_current_folder_is_not_run(
+    governed: Machine, folder: StateFolder, other: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs the command in somebody's folder does not run his programs."""
+    governed.write(f"{name}.py", "raise SystemExit('run')")
+    monkeypatch.chdir(governed.folder)
+    done = governed.run("apply", other, *AT_HOST, *LONG)
+    assert done.returncode == 0, done.stderr
+    assert governed.run("rollback").returncode == 0
+
+
 def test_a_watchdog_does_not_give_up(governed: Machine, folder: StateFolder, other: str) -> None:
     """What is to come back can not be read for a while."""
     assert governed.run("apply", other, *AT_HOST, *LONG).returncode == 0
@@ -223,6 +236,36 @@ def test_a_watchdog_does_not_give_up(governed: Machine, folder: StateFolder, oth
     assert in_force(governed) == ["other"]
     path.write_bytes(good)
     wait_until(lambda: taken_back(folder))
+    assert in_force(governed) == ["redis"]
+
+
+_STOPS = """
+import os, signal, sys
+from pathlib import Path
+from pyxdp.dataplane.bpffs import exclusive
+with exclusive(Path(sys.argv[1]), 60, lambda: None):
+    print("has it", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("which", ["state", "bpffs"])
+def test_who_was_stopped_keeps_nobody_out(governed: Machine, folder: StateFolder, other: str, which: str) -> None:
+    """As by Ctrl-Z, with a lock in his hands that the way back needs."""
+    assert governed.run("apply", other, *AT_HOST, *LONG).returncode == 0
+    (pid,) = watchdogs(folder.path)
+    path = folder.path if which == "state" else governed.bpffs
+    command = (sys.executable, "-c", _STOPS, str(path))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "has it\n"
+        wait_until(lambda: ") T " in Path(f"/proc/{holder.pid}/stat").read_text())
+        try:
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: taken_back(folder))
+            assert holder.wait() == 0
+        finally:
+            holder.kill()
     assert in_force(governed) == ["redis"]
 
 

@@ -131,7 +131,5 @@ def _inotify() -> INotify | None:
     try:
         return INotify()
     except OSError as error:
-        _LOG.warning(
-            "inotify: %s: looks again and again; sysctl fs.inotify.max_user_instances", error.strerror
-        )
+        _LOG.warning("inotify: %s: looks again and again; sysctl fs.inotify.max_user_instances", error.strerror)
         return None

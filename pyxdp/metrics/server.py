@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer, or say what there is to ask for."""
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            encode, kind = choose_encoder(self.headers.get("Accept", ""))
+            encode, kind = _encoder(self.headers.get("Accept", ""))
             self._answer(HTTPStatus.OK, encode(self._metrics), kind)
         elif path == "/healthz":
             self._answer_health(self._unhealthy())
@@ -176,3 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _encoder(accepted: str) -> tuple[Callable[[Metrics], bytes], str]:
+    """Choose a format; who asks for it in a way that nobody understands gets text."""
+    try:
+        return choose_encoder(accepted)
+    except (TypeError, ValueError):
+        return choose_encoder("")

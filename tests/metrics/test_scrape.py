@@ -177,6 +177,8 @@ def test_both_formats_hold_the_same(host: Host, scraped: Scraped) -> None:
     assert plain.kind.startswith("text/plain; version=")
     other = scraped.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert other.kind.startswith("application/openmetrics-text")
+    strange = scraped.get("/metrics", Accept="application/openmetrics-text; version=x")
+    assert (strange.status, strange.kind) == (200, plain.kind)
     found = Samples(openmetrics(other.body))
     assert found.names == scraped.samples().names
     assert found.value("pyxdp_policy_generation") == 1

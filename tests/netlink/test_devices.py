@@ -98,6 +98,21 @@ def test_the_master_that_a_port_belongs_to(veth: tuple[Interface, Interface]) ->
         assert named("br0").interface.master == 0
 
 
+def test_what_lies_on_an_interface(veth: tuple[Interface, Interface]) -> None:
+    """The other end of a veth does not, although its link names it; nor does a bridge count as a bond."""
+    end, _ = veth
+    with end.namespace.links() as ip, end.namespace.entered():
+        ip.link("add", ifname="br0", kind="bridge")
+        ip.link("add", ifname="left0", kind="veth", peer="right0")
+        (bridge,) = ip.get_links(ifname="br0")
+        (left,) = ip.get_links(ifname="left0")
+        assert netlink.uppers(end.ifindex) == netlink.uppers(left["index"]) == netlink.uppers(7777) == set()
+        ip.link("set", index=end.ifindex, master=bridge["index"])
+        assert netlink.uppers(end.ifindex) == {bridge["index"]}
+        assert netlink.uppers(bridge["index"]) == set()
+        assert not any(netlink.is_empty_bond(index) for index in (end.ifindex, bridge["index"], 7777))
+
+
 def test_up_is_running(veth: tuple[Interface, Interface]) -> None:
     end, other = veth
 

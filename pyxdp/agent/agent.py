@@ -132,10 +132,12 @@ class Agent:
             self._enforcement.in_force = self._store.resources()
             self._places = self._store.places()
             self._record.restored = True
-            taken_back = self._keeping.taken_back
-            if taken_back is not None:
-                self._refusals.refuse(ConfirmationError(_TAKEN_BACK), taken_back, self._enforcement.in_force)
             _LOG.info("begins with the last policy", extra={"fields": {"objects": len(self._places)}})
+        taken_back = self._keeping.taken_back
+        if taken_back is not None:
+            if self._enforcement.in_force is None:  # it went back to nothing
+                self._enforcement.in_force = Resources()
+            self._refusals.refuse(ConfirmationError(_TAKEN_BACK), taken_back, self._enforcement.in_force)
 
     def _turn(self) -> bool:
         """Wait for something to happen, and do what it asks for; ``False`` when that is to end."""

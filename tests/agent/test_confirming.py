@@ -120,6 +120,27 @@ def test_a_change_that_nobody_confirms_goes_back_and_is_not_made_again(
         assert not it.view.problems
 
 
+def test_the_first_change_ever_is_not_made_again_either(host: Host, folder: Path, tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    start(host, folder)
+    with running(host, folder, state=state.path, confirm_within=3600.0):
+        wait_until(state.unconfirmed)
+    with host.space.entered(), state.locked():
+        roll_back(state)
+    for _ in range(2):
+        with running(host, folder, state=state.path, confirm_within=3600.0) as it:
+            view = it.wait_for(lambda view: view.synced and view.problems)
+            assert "was not confirmed in time" in view.problems[0].message
+            looked = view.status_ns
+            it.wait_for(lambda view, before=looked: view.status_ns > before)
+            assert state.pending() is None
+            assert not (host.bpffs / "pyxdp/v1/links" / host.end.name).exists()
+    write(folder, "a.yaml", service(7002, "Deny"))
+    with running(host, folder, state=state.path, confirm_within=3600.0):
+        wait_until(state.unconfirmed)
+        assert denied(host) == {7002}
+
+
 def test_members_of_sets_need_nobody_to_confirm(host: Host, folder: Path, tmp_path: Path) -> None:
     """They change by themselves, as pods come and go; and what they are is what the next change goes back to."""
     state = tmp_path / "state"

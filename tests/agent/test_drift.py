@@ -44,7 +44,7 @@ def at_work(host: Host, folder: Path) -> Iterator[Running]:
         (harms.remove_map_pin, {"pin"}),
         (harms.remove_every_map_pin, {"pin"}),
         (harms.remove_the_mark, {"pin"}),
-        (harms.remove_everything, {"pin", "rules"}),
+        (harms.remove_everything, {"rules"}),  # and pins, unless the agent looks while they are being removed
         (harms.flush_raw, {"rules"}),
         (harms.delete_a_rule, {"rules"}),
         (harms.flush_ruleset, {"rules"}),

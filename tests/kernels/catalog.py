@@ -70,6 +70,7 @@ KERNELS = (
 
 SELECTION = (
     "tests/kernels/guest/on_virtio.py",
+    "tests/kernels/guest/on_bond.py",
     "tests/kernels/guest/on_vlan.py",
     "tests/verdicts/test_table.py",
     "tests/kern",

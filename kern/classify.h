@@ -8,7 +8,10 @@
 
 #include "address.h"
 
-/* A ruleset, and where in pyxdp_rows the rows of one packet's classes begin. */
+/*
+ * A ruleset, and where the rows of one packet's classes are: in a ruleset of one word, the number of that word in pyxdp_rows, otherwise
+ * that of the place of the row in pyxdp_row_index.
+ */
 struct rows {
 	const struct pyxdp_ruleset *ruleset;
 	__u32 slot;
@@ -16,10 +19,7 @@ struct rows {
 };
 
 #define NO_RULE 0xffffffffU
-/* An index into pyxdp_rows that no map is large enough for, with room for a row behind it. */
-#define OUT_OF_BOUNDS 0x80000000U
-/* How many aggregate words, and how many candidates of each, are looked at without a call. */
-#define AGGREGATES_AT_ONCE 3
+/* How many candidates of each aggregate word of a place are looked at without a call. */
 #define CANDIDATES_AT_ONCE 2
 
 /*
@@ -70,35 +70,20 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 	return true;
 }
 
-/* Where the row of an address class begins in a ruleset of many words, relative to the slot; an index no map has if damaged. */
-static __always_inline __u32 indirect_row(__u32 slot, __u64 entry)
-{
-	__u32 key = slot * pyxdp_half_row_index + (entry < OUT_OF_BOUNDS ? entry : OUT_OF_BOUNDS) / 2;
-	const struct pyxdp_row_pair *pair = bpf_map_lookup_elem(&pyxdp_row_index, &key);
-
-	return pair ? pair->row[entry % 2] : OUT_OF_BOUNDS;
-}
-
 static __always_inline bool has_words(const struct rows *rows)
 {
 	return rows->ruleset->words > 1;
 }
 
-/* many: has_words(). A field that restricts nothing is not looked up: its class 0 has a row of ones. */
+/*
+ * many: has_words(). A field that restricts nothing is not looked up: its class 0 has a row of ones. What an image says is below 2^30,
+ * so that MISS leads behind the end of every map.
+ */
 static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class, bool many)
 {
-	const struct pyxdp_ruleset *ruleset = rows->ruleset;
-	__u32 number = class & PYXDP_LEAF_MASK;
-	__u64 row = ruleset->row_base[field];
+	__u32 half = many ? pyxdp_half_row_index : pyxdp_half_rows;
 
-	if (!many)
-		row += number;
-	else if (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL)
-		row = indirect_row(rows->slot, row + number);
-	else
-		row += (__u64)number * (ruleset->aggregates + ruleset->words);
-	row += rows->slot * pyxdp_half_rows;
-	rows->start[field] = row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
+	rows->start[field] = rows->slot * half + rows->ruleset->row_base[field] + (class & PYXDP_LEAF_MASK);
 }
 
 static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field field)
@@ -149,32 +134,84 @@ __noinline __u32 pyxdp_match_in_words(__u32 remote, __u32 local, __u32 service, 
 	return NO_RULE;
 }
 
+/* The places of the rows of one packet's classes. */
+struct places {
+	const struct pyxdp_row_place *remote, *local, *service, *sport;
+};
+
+static __always_inline const struct pyxdp_row_place *place_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&pyxdp_row_index, &index);
+}
+
+/* Word number n of the rows, ANDed; first is where the rows of the slot begin. False if one is out of bounds. */
+static __always_inline bool common_word(const struct places *places, __u32 first, __u32 n, __u64 *bits)
+{
+	n += first;
+	return common_bits(places->remote->row + n, places->local->row + n, places->service->row + n,
+			   places->sport->row + n, bits);
+}
+
+static __always_inline bool common_aggregate(const struct places *places, __u32 first, __u32 n, __u64 *bits)
+{
+	if (n >= PYXDP_PLACE_AGGREGATES)
+		return common_word(places, first, n, bits);
+	*bits = places->remote->aggregate[n] & places->local->aggregate[n] & places->service->aggregate[n] &
+		places->sport->aggregate[n];
+	return true;
+}
+
+/* The first matching rule from number from on in the only word of each row, or NO_RULE. */
+static __always_inline __u32 match_in_word(__u32 remote, __u32 local, __u32 service, __u32 sport, __u32 from)
+{
+	__u64 bits;
+
+	if (!common_bits(remote, local, service, sport, &bits))
+		return NO_RULE;
+	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
+	return bits ? lowest_bit(bits) : NO_RULE;
+}
+
 /*
  * The first matching rule from number from on, or NO_RULE. The aggregate words say which words can have a common bit at all; the
- * word that from is in is looked at by itself. position: from in the lower half, the number of aggregate words in the upper.
+ * word that from is in is looked at by itself. The other arguments are as in struct rows. position: from in the lower half, then 16 bits
+ * for the number of aggregate words, then the slot.
  */
 __noinline __u32 pyxdp_match_from(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 position)
 {
-	__u32 aggregates = position >> 32, from = position, word = from / PYXDP_WORD_BITS, at = aggregates + word, rule;
+	__u32 from = position, word = from / PYXDP_WORD_BITS, aggregates = position >> 32 & 0xffff, at, rule;
+	__u32 first = (__u32)(position >> 48) * pyxdp_half_rows;
+	struct places places;
 	__u64 bits;
 
-	if (!common_bits(remote + at, local + at, service + at, sport + at, &bits))
+	if (!aggregates)
+		return match_in_word(remote, local, service, sport, from);
+	places = (struct places){ place_at(remote), place_at(local), place_at(service), place_at(sport) };
+	if (!places.remote || !places.local || !places.service || !places.sport)
+		return NO_RULE;
+	if (!common_word(&places, first, aggregates + word, &bits))
 		return NO_RULE;
 	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
 	if (bits)
 		return word * PYXDP_WORD_BITS + lowest_bit(bits);
 	for (__u64 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
-		if (i >= aggregates || !common_bits(remote + i, local + i, service + i, sport + i, &bits))
+		if (i >= aggregates || !common_aggregate(&places, first, i, &bits))
 			break;
 		at = i * PYXDP_WORD_BITS;
 		if (word >= at)
 			bits = word - at < PYXDP_WORD_BITS - 1 ? bits & ~1ULL << (word - at) : 0;
-		at += aggregates;
-		rule = pyxdp_match_in_words(remote + at, local + at, service + at, sport + at, bits);
+		at += first + aggregates;
+		rule = pyxdp_match_in_words(places.remote->row + at, places.local->row + at, places.service->row + at,
+					    places.sport->row + at, bits);
 		if (rule != NO_RULE)
 			return i * PYXDP_WORD_BITS * PYXDP_WORD_BITS + rule;
 	}
 	return NO_RULE;
+}
+
+static __always_inline __u64 position_of(const struct rows *rows, __u32 from)
+{
+	return (__u64)rows->slot << 48 | (__u64)rows->ruleset->aggregates << 32 | from;
 }
 
 static __always_inline __u32 match_from(const struct rows *rows, __u32 from)
@@ -182,7 +219,7 @@ static __always_inline __u32 match_from(const struct rows *rows, __u32 from)
 	const __u32 *start = rows->start;
 
 	return pyxdp_match_from(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
-				start[PYXDP_FIELD_SPORT], (__u64)rows->ruleset->aggregates << 32 | from);
+				start[PYXDP_FIELD_SPORT], position_of(rows, from));
 }
 
 static __always_inline const struct pyxdp_rule *rule_number(const struct rows *rows, __u32 number)
@@ -218,23 +255,28 @@ static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows,
  * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. Nearly always it is in one of the first
  * candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one costs more than a word.
  */
-static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
+static __always_inline __u32 first_of_three(const struct rows *rows)
 {
+	const struct pyxdp_row_place *remote = place_at(rows->start[PYXDP_FIELD_REMOTE]);
+	const struct pyxdp_row_place *service = place_at(rows->start[PYXDP_FIELD_SERVICE]);
+	const struct pyxdp_row_place *sport = place_at(rows->start[PYXDP_FIELD_SPORT]);
+	__u32 first = rows->slot * pyxdp_half_rows + rows->ruleset->aggregates, word = 0, behind;
 	__u64 candidates, bits;
-	__u32 word = 0, behind;
 
+	if (!remote || !service || !sport)
+		return NO_RULE;
 #pragma unroll
-	for (__u32 i = 0; i < AGGREGATES_AT_ONCE; i++) {
-		if (i >= aggregates || !common_bits_of_three(remote + i, service + i, sport + i, &candidates))
-			return NO_RULE;
+	for (__u32 i = 0; i < PYXDP_PLACE_AGGREGATES; i++) {
+		candidates = remote->aggregate[i] & service->aggregate[i] & sport->aggregate[i];
 #pragma unroll
 		for (__u32 j = 0; j < CANDIDATES_AT_ONCE; j++) {
 			if (!candidates)
 				break;
 			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
 			candidates &= candidates - 1;
-			behind = aggregates + word;
-			if (!common_bits_of_three(remote + behind, service + behind, sport + behind, &bits))
+			behind = first + word;
+			if (!common_bits_of_three(remote->row + behind, service->row + behind, sport->row + behind,
+						  &bits))
 				return NO_RULE;
 			if (bits)
 				return word * PYXDP_WORD_BITS + lowest_bit(bits);
@@ -242,7 +284,10 @@ static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 s
 		if (candidates)
 			break;
 	}
-	return pyxdp_match_from(remote, remote, service, sport, (__u64)aggregates << 32 | word * PYXDP_WORD_BITS);
+	/* Not by the local address, which is not known yet. */
+	return pyxdp_match_from(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_REMOTE],
+				rows->start[PYXDP_FIELD_SERVICE], rows->start[PYXDP_FIELD_SPORT],
+				position_of(rows, word * PYXDP_WORD_BITS));
 }
 
 static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
@@ -252,8 +297,7 @@ static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows
 	__u32 number;
 
 	find_rows(rows, flow, direction, true);
-	number = first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-				rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
+	number = first_of_three(rows);
 	rule = rule_number(rows, number);
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;

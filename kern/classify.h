@@ -8,10 +8,7 @@
 
 #include "address.h"
 
-/*
- * A ruleset, and where the rows of one packet's classes are: in a ruleset of one word, the number of that word in pyxdp_rows, otherwise
- * that of the place of the row in pyxdp_row_index.
- */
+/* A ruleset, and where in pyxdp_rows the rows of one packet's classes begin. */
 struct rows {
 	const struct pyxdp_ruleset *ruleset;
 	__u32 slot;
@@ -19,6 +16,8 @@ struct rows {
 };
 
 #define NO_RULE 0xffffffffU
+/* An index into pyxdp_rows that no map is large enough for, with room for a row behind it. */
+#define OUT_OF_BOUNDS 0x80000000U
 /* How many candidates of each aggregate word of a place are looked at without a call. */
 #define CANDIDATES_AT_ONCE 2
 
@@ -75,43 +74,54 @@ static __always_inline bool has_words(const struct rows *rows)
 	return rows->ruleset->words > 1;
 }
 
-/*
- * many: has_words(). A field that restricts nothing is not looked up: its class 0 has a row of ones. What an image says is below 2^30,
- * so that MISS leads behind the end of every map.
- */
-static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class, bool many)
+/* A field that restricts nothing is not looked up: its class 0 has a row of ones. */
+static __always_inline __u32 class_of_field(const struct rows *rows, const struct flow *flow,
+					    enum pyxdp_direction direction, enum pyxdp_field field)
 {
-	__u32 half = many ? pyxdp_half_row_index : pyxdp_half_rows;
+	bool of_source = (field == PYXDP_FIELD_REMOTE) == (direction == PYXDP_INGRESS);
+	__u32 class;
 
-	rows->start[field] = rows->slot * half + rows->ruleset->row_base[field] + (class & PYXDP_LEAF_MASK);
+	if (!(rows->ruleset->fields & 1 << field))
+		return 0;
+	if (field == PYXDP_FIELD_SERVICE)
+		class = class_of_service(rows->slot, flow->service);
+	else if (field == PYXDP_FIELD_SPORT)
+		class = class_of_sport(rows->slot, flow);
+	else
+		class = class_of_address(rows->slot, flow, of_source ? &flow->source : &flow->destination);
+	return class & PYXDP_LEAF_MASK;
 }
 
-static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field field)
+/* In a ruleset of one word: where the row of a class is. */
+static __always_inline __u32 only_word(const struct rows *rows, enum pyxdp_field field, __u32 class)
 {
-	return rows->ruleset->fields & 1 << field;
+	__u64 row = rows->slot * pyxdp_half_rows + rows->ruleset->row_base[field];
+
+	row += class;
+	return row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
 }
 
-static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
-					   bool many)
+/* In a ruleset of many words: what there is to know of the row of a class. NULL: the image is damaged. */
+static __always_inline const struct pyxdp_row_place *row_place(const struct rows *rows, enum pyxdp_field field,
+							       __u32 class)
 {
-	const struct address *local = direction == PYXDP_INGRESS ? &flow->destination : &flow->source;
+	__u32 index = rows->slot * pyxdp_half_row_index + rows->ruleset->row_base[field] + class;
 
-	find_row(rows, PYXDP_FIELD_LOCAL,
-		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0, many);
+	return bpf_map_lookup_elem(&pyxdp_row_index, &index);
 }
 
-/* Of all fields but the local address, of which few rules ask anything. */
-static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
-				      bool many)
+static __always_inline __u32 first_word(const struct rows *rows, const struct pyxdp_row_place *place)
 {
-	const struct address *remote = direction == PYXDP_INGRESS ? &flow->source : &flow->destination;
-	__u32 slot = rows->slot;
+	return place ? rows->slot * pyxdp_half_rows + place->row : OUT_OF_BOUNDS;
+}
 
-	find_row(rows, PYXDP_FIELD_REMOTE,
-		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0, many);
-	find_row(rows, PYXDP_FIELD_SERVICE,
-		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0, many);
-	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0, many);
+static __always_inline void find_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
+				     enum pyxdp_field field)
+{
+	__u32 class = class_of_field(rows, flow, direction, field);
+
+	rows->start[field] =
+		has_words(rows) ? first_word(rows, row_place(rows, field, class)) : only_word(rows, field, class);
 }
 
 /*
@@ -134,84 +144,32 @@ __noinline __u32 pyxdp_match_in_words(__u32 remote, __u32 local, __u32 service, 
 	return NO_RULE;
 }
 
-/* The places of the rows of one packet's classes. */
-struct places {
-	const struct pyxdp_row_place *remote, *local, *service, *sport;
-};
-
-static __always_inline const struct pyxdp_row_place *place_at(__u32 index)
-{
-	return bpf_map_lookup_elem(&pyxdp_row_index, &index);
-}
-
-/* Word number n of the rows, ANDed; first is where the rows of the slot begin. False if one is out of bounds. */
-static __always_inline bool common_word(const struct places *places, __u32 first, __u32 n, __u64 *bits)
-{
-	n += first;
-	return common_bits(places->remote->row + n, places->local->row + n, places->service->row + n,
-			   places->sport->row + n, bits);
-}
-
-static __always_inline bool common_aggregate(const struct places *places, __u32 first, __u32 n, __u64 *bits)
-{
-	if (n >= PYXDP_PLACE_AGGREGATES)
-		return common_word(places, first, n, bits);
-	*bits = places->remote->aggregate[n] & places->local->aggregate[n] & places->service->aggregate[n] &
-		places->sport->aggregate[n];
-	return true;
-}
-
-/* The first matching rule from number from on in the only word of each row, or NO_RULE. */
-static __always_inline __u32 match_in_word(__u32 remote, __u32 local, __u32 service, __u32 sport, __u32 from)
-{
-	__u64 bits;
-
-	if (!common_bits(remote, local, service, sport, &bits))
-		return NO_RULE;
-	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
-	return bits ? lowest_bit(bits) : NO_RULE;
-}
-
 /*
  * The first matching rule from number from on, or NO_RULE. The aggregate words say which words can have a common bit at all; the
- * word that from is in is looked at by itself. The other arguments are as in struct rows. position: from in the lower half, then 16 bits
- * for the number of aggregate words, then the slot.
+ * word that from is in is looked at by itself. position: from in the lower half, the number of aggregate words in the upper.
  */
 __noinline __u32 pyxdp_match_from(__u32 remote, __u32 local, __u32 service, __u32 sport, __u64 position)
 {
-	__u32 from = position, word = from / PYXDP_WORD_BITS, aggregates = position >> 32 & 0xffff, at, rule;
-	__u32 first = (__u32)(position >> 48) * pyxdp_half_rows;
-	struct places places;
+	__u32 aggregates = position >> 32, from = position, word = from / PYXDP_WORD_BITS, at = aggregates + word, rule;
 	__u64 bits;
 
-	if (!aggregates)
-		return match_in_word(remote, local, service, sport, from);
-	places = (struct places){ place_at(remote), place_at(local), place_at(service), place_at(sport) };
-	if (!places.remote || !places.local || !places.service || !places.sport)
-		return NO_RULE;
-	if (!common_word(&places, first, aggregates + word, &bits))
+	if (!common_bits(remote + at, local + at, service + at, sport + at, &bits))
 		return NO_RULE;
 	bits &= ~0ULL << (from % PYXDP_WORD_BITS);
 	if (bits)
 		return word * PYXDP_WORD_BITS + lowest_bit(bits);
 	for (__u64 i = 0; i < PYXDP_MAX_WORDS / PYXDP_WORD_BITS; i++) {
-		if (i >= aggregates || !common_aggregate(&places, first, i, &bits))
+		if (i >= aggregates || !common_bits(remote + i, local + i, service + i, sport + i, &bits))
 			break;
 		at = i * PYXDP_WORD_BITS;
 		if (word >= at)
 			bits = word - at < PYXDP_WORD_BITS - 1 ? bits & ~1ULL << (word - at) : 0;
-		at += first + aggregates;
-		rule = pyxdp_match_in_words(places.remote->row + at, places.local->row + at, places.service->row + at,
-					    places.sport->row + at, bits);
+		at += aggregates;
+		rule = pyxdp_match_in_words(remote + at, local + at, service + at, sport + at, bits);
 		if (rule != NO_RULE)
 			return i * PYXDP_WORD_BITS * PYXDP_WORD_BITS + rule;
 	}
 	return NO_RULE;
-}
-
-static __always_inline __u64 position_of(const struct rows *rows, __u32 from)
-{
-	return (__u64)rows->slot << 48 | (__u64)rows->ruleset->aggregates << 32 | from;
 }
 
 static __always_inline __u32 match_from(const struct rows *rows, __u32 from)
@@ -219,7 +177,7 @@ static __always_inline __u32 match_from(const struct rows *rows, __u32 from)
 	const __u32 *start = rows->start;
 
 	return pyxdp_match_from(start[PYXDP_FIELD_REMOTE], start[PYXDP_FIELD_LOCAL], start[PYXDP_FIELD_SERVICE],
-				start[PYXDP_FIELD_SPORT], position_of(rows, from));
+				start[PYXDP_FIELD_SPORT], (__u64)rows->ruleset->aggregates << 32 | from);
 }
 
 static __always_inline const struct pyxdp_rule *rule_number(const struct rows *rows, __u32 number)
@@ -230,41 +188,44 @@ static __always_inline const struct pyxdp_rule *rule_number(const struct rows *r
 }
 
 /* The first matching rule in the only word of all rows, the local address left out if that is no matter. */
-static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows, const struct flow *flow,
+static __always_inline const struct pyxdp_rule *first_in_word(const struct rows *rows, const struct flow *flow,
 							      enum pyxdp_direction direction)
 {
+	__u32 remote = only_word(rows, PYXDP_FIELD_REMOTE, class_of_field(rows, flow, direction, PYXDP_FIELD_REMOTE));
+	__u32 service =
+		only_word(rows, PYXDP_FIELD_SERVICE, class_of_field(rows, flow, direction, PYXDP_FIELD_SERVICE));
+	__u32 sport = only_word(rows, PYXDP_FIELD_SPORT, class_of_field(rows, flow, direction, PYXDP_FIELD_SPORT));
 	const struct pyxdp_rule *rule;
 	__u64 bits, *local;
+	__u32 at;
 
-	find_rows(rows, flow, direction, false);
-	if (!common_bits_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-				  rows->start[PYXDP_FIELD_SPORT], &bits) ||
-	    !bits)
+	if (!common_bits_of_three(remote, service, sport, &bits) || !bits)
 		return NULL;
 	rule = rule_number(rows, lowest_bit(bits));
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction, false);
-	local = bpf_map_lookup_elem(&pyxdp_rows, &rows->start[PYXDP_FIELD_LOCAL]);
+	at = only_word(rows, PYXDP_FIELD_LOCAL, class_of_field(rows, flow, direction, PYXDP_FIELD_LOCAL));
+	local = bpf_map_lookup_elem(&pyxdp_rows, &at);
 	if (!local || !(bits & *local))
 		return NULL;
 	return rule_number(rows, lowest_bit(bits & *local));
 }
 
 /*
- * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. Nearly always it is in one of the first
- * candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one costs more than a word.
+ * The first rule whose bit all rows but that of the local address have in common, or NO_RULE: no rule before it matches. Nearly always
+ * it is in one of the first candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one
+ * costs more than a word. The rows' places say which words these are, before anything of the rows is read.
  */
-static __always_inline __u32 first_of_three(const struct rows *rows)
+static __always_inline __u32 first_of_three(struct rows *rows, const struct pyxdp_row_place *remote,
+					    const struct pyxdp_row_place *service, const struct pyxdp_row_place *sport)
 {
-	const struct pyxdp_row_place *remote = place_at(rows->start[PYXDP_FIELD_REMOTE]);
-	const struct pyxdp_row_place *service = place_at(rows->start[PYXDP_FIELD_SERVICE]);
-	const struct pyxdp_row_place *sport = place_at(rows->start[PYXDP_FIELD_SPORT]);
-	__u32 first = rows->slot * pyxdp_half_rows + rows->ruleset->aggregates, word = 0, behind;
+	__u32 aggregates = rows->ruleset->aggregates, *start = rows->start, word = 0, behind;
 	__u64 candidates, bits;
 
-	if (!remote || !service || !sport)
-		return NO_RULE;
+	start[PYXDP_FIELD_REMOTE] = first_word(rows, remote);
+	start[PYXDP_FIELD_LOCAL] = start[PYXDP_FIELD_REMOTE];
+	start[PYXDP_FIELD_SERVICE] = first_word(rows, service);
+	start[PYXDP_FIELD_SPORT] = first_word(rows, sport);
 #pragma unroll
 	for (__u32 i = 0; i < PYXDP_PLACE_AGGREGATES; i++) {
 		candidates = remote->aggregate[i] & service->aggregate[i] & sport->aggregate[i];
@@ -274,9 +235,10 @@ static __always_inline __u32 first_of_three(const struct rows *rows)
 				break;
 			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
 			candidates &= candidates - 1;
-			behind = first + word;
-			if (!common_bits_of_three(remote->row + behind, service->row + behind, sport->row + behind,
-						  &bits))
+			behind = aggregates + word;
+			if (!common_bits_of_three(start[PYXDP_FIELD_REMOTE] + behind,
+						  start[PYXDP_FIELD_SERVICE] + behind,
+						  start[PYXDP_FIELD_SPORT] + behind, &bits))
 				return NO_RULE;
 			if (bits)
 				return word * PYXDP_WORD_BITS + lowest_bit(bits);
@@ -284,24 +246,31 @@ static __always_inline __u32 first_of_three(const struct rows *rows)
 		if (candidates)
 			break;
 	}
-	/* Not by the local address, which is not known yet. */
-	return pyxdp_match_from(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_REMOTE],
-				rows->start[PYXDP_FIELD_SERVICE], rows->start[PYXDP_FIELD_SPORT],
-				position_of(rows, word * PYXDP_WORD_BITS));
+	return match_from(rows, word * PYXDP_WORD_BITS);
 }
 
 static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
 							       enum pyxdp_direction direction)
 {
+	const struct pyxdp_row_place *remote, *local, *service, *sport;
 	const struct pyxdp_rule *rule;
 	__u32 number;
 
-	find_rows(rows, flow, direction, true);
-	number = first_of_three(rows);
+	remote = row_place(rows, PYXDP_FIELD_REMOTE, class_of_field(rows, flow, direction, PYXDP_FIELD_REMOTE));
+	if (!remote)
+		return NULL;
+	service = row_place(rows, PYXDP_FIELD_SERVICE, class_of_field(rows, flow, direction, PYXDP_FIELD_SERVICE));
+	if (!service)
+		return NULL;
+	sport = row_place(rows, PYXDP_FIELD_SPORT, class_of_field(rows, flow, direction, PYXDP_FIELD_SPORT));
+	if (!sport)
+		return NULL;
+	number = first_of_three(rows, remote, service, sport);
 	rule = rule_number(rows, number);
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction, true);
+	local = row_place(rows, PYXDP_FIELD_LOCAL, class_of_field(rows, flow, direction, PYXDP_FIELD_LOCAL));
+	rows->start[PYXDP_FIELD_LOCAL] = first_word(rows, local);
 	return rule_number(rows, match_from(rows, number));
 }
 

@@ -18,8 +18,7 @@ struct rows {
 #define NO_RULE 0xffffffffU
 /* An index into pyxdp_rows that no map is large enough for, with room for a row behind it. */
 #define OUT_OF_BOUNDS 0x80000000U
-/* How many aggregate words, and how many candidates of each, are looked at without a call. */
-#define AGGREGATES_AT_ONCE 3
+/* How many candidates of each aggregate word of a place are looked at without a call. */
 #define CANDIDATES_AT_ONCE 2
 
 /*
@@ -70,63 +69,59 @@ static __always_inline bool common_bits(__u32 remote, __u32 local, __u32 service
 	return true;
 }
 
-/* Where the row of an address class begins in a ruleset of many words, relative to the slot; an index no map has if damaged. */
-static __always_inline __u32 indirect_row(__u32 slot, __u64 entry)
-{
-	__u32 key = slot * pyxdp_half_row_index + (entry < OUT_OF_BOUNDS ? entry : OUT_OF_BOUNDS) / 2;
-	const struct pyxdp_row_pair *pair = bpf_map_lookup_elem(&pyxdp_row_index, &key);
-
-	return pair ? pair->row[entry % 2] : OUT_OF_BOUNDS;
-}
-
 static __always_inline bool has_words(const struct rows *rows)
 {
 	return rows->ruleset->words > 1;
 }
 
-/* many: has_words(). A field that restricts nothing is not looked up: its class 0 has a row of ones. */
-static __always_inline void find_row(struct rows *rows, enum pyxdp_field field, __u32 class, bool many)
+/* A field that restricts nothing is not looked up: its class 0 has a row of ones. */
+static __always_inline __u32 class_of_field(const struct rows *rows, const struct flow *flow,
+					    enum pyxdp_direction direction, enum pyxdp_field field)
 {
-	const struct pyxdp_ruleset *ruleset = rows->ruleset;
-	__u32 number = class & PYXDP_LEAF_MASK;
-	__u64 row = ruleset->row_base[field];
+	bool of_source = (field == PYXDP_FIELD_REMOTE) == (direction == PYXDP_INGRESS);
+	__u32 class;
 
-	if (!many)
-		row += number;
-	else if (field == PYXDP_FIELD_REMOTE || field == PYXDP_FIELD_LOCAL)
-		row = indirect_row(rows->slot, row + number);
+	if (!(rows->ruleset->fields & 1 << field))
+		return 0;
+	if (field == PYXDP_FIELD_SERVICE)
+		class = class_of_service(rows->slot, flow->service);
+	else if (field == PYXDP_FIELD_SPORT)
+		class = class_of_sport(rows->slot, flow);
 	else
-		row += (__u64)number * (ruleset->aggregates + ruleset->words);
-	row += rows->slot * pyxdp_half_rows;
-	rows->start[field] = row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
+		class = class_of_address(rows->slot, flow, of_source ? &flow->source : &flow->destination);
+	return class & PYXDP_LEAF_MASK;
 }
 
-static __always_inline bool restricts(const struct rows *rows, enum pyxdp_field field)
+/* In a ruleset of one word: where the row of a class is. */
+static __always_inline __u32 only_word(const struct rows *rows, enum pyxdp_field field, __u32 class)
 {
-	return rows->ruleset->fields & 1 << field;
+	__u64 row = rows->slot * pyxdp_half_rows + rows->ruleset->row_base[field];
+
+	row += class;
+	return row < OUT_OF_BOUNDS ? row : OUT_OF_BOUNDS;
 }
 
-static __always_inline void find_local_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
-					   bool many)
+/* In a ruleset of many words: what there is to know of the row of a class. NULL: the image is damaged. */
+static __always_inline const struct pyxdp_row_place *row_place(const struct rows *rows, enum pyxdp_field field,
+							       __u32 class)
 {
-	const struct address *local = direction == PYXDP_INGRESS ? &flow->destination : &flow->source;
+	__u32 index = rows->slot * pyxdp_half_row_index + rows->ruleset->row_base[field] + class;
 
-	find_row(rows, PYXDP_FIELD_LOCAL,
-		 restricts(rows, PYXDP_FIELD_LOCAL) ? class_of_address(rows->slot, flow, local) : 0, many);
+	return bpf_map_lookup_elem(&pyxdp_row_index, &index);
 }
 
-/* Of all fields but the local address, of which few rules ask anything. */
-static __always_inline void find_rows(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
-				      bool many)
+static __always_inline __u32 first_word(const struct rows *rows, const struct pyxdp_row_place *place)
 {
-	const struct address *remote = direction == PYXDP_INGRESS ? &flow->source : &flow->destination;
-	__u32 slot = rows->slot;
+	return place ? rows->slot * pyxdp_half_rows + place->row : OUT_OF_BOUNDS;
+}
 
-	find_row(rows, PYXDP_FIELD_REMOTE,
-		 restricts(rows, PYXDP_FIELD_REMOTE) ? class_of_address(slot, flow, remote) : 0, many);
-	find_row(rows, PYXDP_FIELD_SERVICE,
-		 restricts(rows, PYXDP_FIELD_SERVICE) ? class_of_service(slot, flow->service) : 0, many);
-	find_row(rows, PYXDP_FIELD_SPORT, restricts(rows, PYXDP_FIELD_SPORT) ? class_of_sport(slot, flow) : 0, many);
+static __always_inline void find_row(struct rows *rows, const struct flow *flow, enum pyxdp_direction direction,
+				     enum pyxdp_field field)
+{
+	__u32 class = class_of_field(rows, flow, direction, field);
+
+	rows->start[field] =
+		has_words(rows) ? first_word(rows, row_place(rows, field, class)) : only_word(rows, field, class);
 }
 
 /*
@@ -193,40 +188,47 @@ static __always_inline const struct pyxdp_rule *rule_number(const struct rows *r
 }
 
 /* The first matching rule in the only word of all rows, the local address left out if that is no matter. */
-static __always_inline const struct pyxdp_rule *first_in_word(struct rows *rows, const struct flow *flow,
+static __always_inline const struct pyxdp_rule *first_in_word(const struct rows *rows, const struct flow *flow,
 							      enum pyxdp_direction direction)
 {
+	__u32 remote = only_word(rows, PYXDP_FIELD_REMOTE, class_of_field(rows, flow, direction, PYXDP_FIELD_REMOTE));
+	__u32 service =
+		only_word(rows, PYXDP_FIELD_SERVICE, class_of_field(rows, flow, direction, PYXDP_FIELD_SERVICE));
+	__u32 sport = only_word(rows, PYXDP_FIELD_SPORT, class_of_field(rows, flow, direction, PYXDP_FIELD_SPORT));
 	const struct pyxdp_rule *rule;
 	__u64 bits, *local;
+	__u32 at;
 
-	find_rows(rows, flow, direction, false);
-	if (!common_bits_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-				  rows->start[PYXDP_FIELD_SPORT], &bits) ||
-	    !bits)
+	if (!common_bits_of_three(remote, service, sport, &bits) || !bits)
 		return NULL;
 	rule = rule_number(rows, lowest_bit(bits));
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction, false);
-	local = bpf_map_lookup_elem(&pyxdp_rows, &rows->start[PYXDP_FIELD_LOCAL]);
+	at = only_word(rows, PYXDP_FIELD_LOCAL, class_of_field(rows, flow, direction, PYXDP_FIELD_LOCAL));
+	local = bpf_map_lookup_elem(&pyxdp_rows, &at);
 	if (!local || !(bits & *local))
 		return NULL;
 	return rule_number(rows, lowest_bit(bits & *local));
 }
 
 /*
- * The first rule whose bit three rows have in common, or NO_RULE: no rule before it matches. Nearly always it is in one of the first
- * candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one costs more than a word.
+ * The first rule whose bit all rows but that of the local address have in common, or NO_RULE: no rule before it matches. Nearly always
+ * it is in one of the first candidate words. They are looked at without a call: where the CPU must not guess where a return goes, one
+ * costs more than a word. The rows' places say which words these are, before anything of the rows is read.
  */
-static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 sport, __u32 aggregates)
+static __always_inline __u32 first_of_three(struct rows *rows, const struct pyxdp_row_place *remote,
+					    const struct pyxdp_row_place *service, const struct pyxdp_row_place *sport)
 {
+	__u32 aggregates = rows->ruleset->aggregates, *start = rows->start, word = 0, behind;
 	__u64 candidates, bits;
-	__u32 word = 0, behind;
 
+	start[PYXDP_FIELD_REMOTE] = first_word(rows, remote);
+	start[PYXDP_FIELD_LOCAL] = start[PYXDP_FIELD_REMOTE];
+	start[PYXDP_FIELD_SERVICE] = first_word(rows, service);
+	start[PYXDP_FIELD_SPORT] = first_word(rows, sport);
 #pragma unroll
-	for (__u32 i = 0; i < AGGREGATES_AT_ONCE; i++) {
-		if (i >= aggregates || !common_bits_of_three(remote + i, service + i, sport + i, &candidates))
-			return NO_RULE;
+	for (__u32 i = 0; i < PYXDP_PLACE_AGGREGATES; i++) {
+		candidates = remote->aggregate[i] & service->aggregate[i] & sport->aggregate[i];
 #pragma unroll
 		for (__u32 j = 0; j < CANDIDATES_AT_ONCE; j++) {
 			if (!candidates)
@@ -234,7 +236,9 @@ static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 s
 			word = i * PYXDP_WORD_BITS + lowest_bit(candidates);
 			candidates &= candidates - 1;
 			behind = aggregates + word;
-			if (!common_bits_of_three(remote + behind, service + behind, sport + behind, &bits))
+			if (!common_bits_of_three(start[PYXDP_FIELD_REMOTE] + behind,
+						  start[PYXDP_FIELD_SERVICE] + behind,
+						  start[PYXDP_FIELD_SPORT] + behind, &bits))
 				return NO_RULE;
 			if (bits)
 				return word * PYXDP_WORD_BITS + lowest_bit(bits);
@@ -242,22 +246,31 @@ static __always_inline __u32 first_of_three(__u32 remote, __u32 service, __u32 s
 		if (candidates)
 			break;
 	}
-	return pyxdp_match_from(remote, remote, service, sport, (__u64)aggregates << 32 | word * PYXDP_WORD_BITS);
+	return match_from(rows, word * PYXDP_WORD_BITS);
 }
 
 static __always_inline const struct pyxdp_rule *first_in_words(struct rows *rows, const struct flow *flow,
 							       enum pyxdp_direction direction)
 {
+	const struct pyxdp_row_place *remote, *local, *service, *sport;
 	const struct pyxdp_rule *rule;
 	__u32 number;
 
-	find_rows(rows, flow, direction, true);
-	number = first_of_three(rows->start[PYXDP_FIELD_REMOTE], rows->start[PYXDP_FIELD_SERVICE],
-				rows->start[PYXDP_FIELD_SPORT], rows->ruleset->aggregates);
+	remote = row_place(rows, PYXDP_FIELD_REMOTE, class_of_field(rows, flow, direction, PYXDP_FIELD_REMOTE));
+	if (!remote)
+		return NULL;
+	service = row_place(rows, PYXDP_FIELD_SERVICE, class_of_field(rows, flow, direction, PYXDP_FIELD_SERVICE));
+	if (!service)
+		return NULL;
+	sport = row_place(rows, PYXDP_FIELD_SPORT, class_of_field(rows, flow, direction, PYXDP_FIELD_SPORT));
+	if (!sport)
+		return NULL;
+	number = first_of_three(rows, remote, service, sport);
 	rule = rule_number(rows, number);
 	if (!rule || !(rule->flags & PYXDP_RULE_LOCAL))
 		return rule;
-	find_local_row(rows, flow, direction, true);
+	local = row_place(rows, PYXDP_FIELD_LOCAL, class_of_field(rows, flow, direction, PYXDP_FIELD_LOCAL));
+	rows->start[PYXDP_FIELD_LOCAL] = first_word(rows, local);
 	return rule_number(rows, match_from(rows, number));
 }
 

@@ -69,7 +69,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, PYXDP_SLOTS);
 	__type(key, __u32);
-	__type(value, struct pyxdp_row_pair);
+	__type(value, struct pyxdp_row_place);
 } pyxdp_row_index SEC(".maps");
 
 struct {

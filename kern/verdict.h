@@ -118,8 +118,10 @@ __noinline __u64 pyxdp_judge(const struct flow *flow, __u32 slot, __u32 place, _
 		result.judgement = undecided(PYXDP_VERDICT_NONE, PYXDP_PASS_NOT_GOVERNED);
 		return result.packed;
 	}
-	find_rows(&rows, flow, direction_at(place), has_words(&rows));
-	find_local_row(&rows, flow, direction_at(place), has_words(&rows));
+	find_row(&rows, flow, direction_at(place), PYXDP_FIELD_REMOTE);
+	find_row(&rows, flow, direction_at(place), PYXDP_FIELD_LOCAL);
+	find_row(&rows, flow, direction_at(place), PYXDP_FIELD_SERVICE);
+	find_row(&rows, flow, direction_at(place), PYXDP_FIELD_SPORT);
 	result.judgement = walk(&rows, flow, place, effect);
 	result.judgement.flags = rows.ruleset->flags;
 	return result.packed;

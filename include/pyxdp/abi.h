@@ -53,6 +53,7 @@ enum pyxdp_limit {
 	PYXDP_WORD_BITS = 64,
 	PYXDP_MAX_WORDS = 512,
 	PYXDP_MAX_RULES = 32768,      /* expanded rules of one ruleset: PYXDP_MAX_WORDS * PYXDP_WORD_BITS */
+	PYXDP_PLACE_AGGREGATES = 3,   /* aggregate words in struct pyxdp_row_place */
 	PYXDP_MAX_CONTINUES = 32,     /* Log rules and Pass jumps that one packet may meet in a ruleset */
 	PYXDP_MAX_CLASSES = 16777216, /* of a field: 24 bits */
 	PYXDP_PAGE_ENTRIES = 256,
@@ -250,9 +251,8 @@ struct pyxdp_ruleset {
 	__u16 fields; /* bit f set: field f restricts some rule; otherwise it is not looked up, and class 0 has a row of ones */
 	__u16 flags; /* enum pyxdp_ruleset_flag */
 	/*
-	 * words == 1: the row of class 0 in pyxdp_rows, that of class k is k further. Otherwise the same for SERVICE and SPORT, with
-	 * k * (aggregates + words); for REMOTE and LOCAL, whose classes are many and whose rows are few, the entry of class 0 in
-	 * pyxdp_row_index.
+	 * words == 1: the row of class 0 in pyxdp_rows, that of class k is k further. Otherwise the entry of class 0 in
+	 * pyxdp_row_index, that of class k is k further.
 	 */
 	__u32 row_base[PYXDP_FIELDS];
 };
@@ -265,9 +265,14 @@ struct pyxdp_rule {
 	__u32 resume;  /* with PYXDP_VERDICT_CONTINUE: the next rule to look at */
 };
 
-/* pyxdp_row_index: where in pyxdp_rows the row of a class begins, its first word's number. Entry n is row[n % 2] of pair n / 2. */
-struct pyxdp_row_pair {
-	__u32 row[2];
+/*
+ * pyxdp_row_index: what a packet needs to know first of the row of a class, in a ruleset with words > 1. The row begins with all of
+ * its aggregate words, these ones included.
+ */
+struct pyxdp_row_place {
+	__u64 aggregate[PYXDP_PLACE_AGGREGATES]; /* the first ones; 0 where the row has fewer */
+	__u32 row;                               /* number of its first word in pyxdp_rows */
+	__u32 pad;
 };
 
 /* pyxdp_pages[page]. */
@@ -375,7 +380,7 @@ _Static_assert(sizeof(struct pyxdp_control) == 8, "layout");
 _Static_assert(sizeof(struct pyxdp_slot) == 48, "layout");
 _Static_assert(sizeof(struct pyxdp_ruleset) == 32, "layout");
 _Static_assert(sizeof(struct pyxdp_rule) == 16, "layout");
-_Static_assert(sizeof(struct pyxdp_row_pair) == 8, "layout");
+_Static_assert(sizeof(struct pyxdp_row_place) == 32, "layout");
 _Static_assert(sizeof(struct pyxdp_entries) == 1024, "layout");
 _Static_assert(sizeof(struct pyxdp_pieces) == 16, "layout");
 _Static_assert(sizeof(struct pyxdp_fan) == 64, "layout");

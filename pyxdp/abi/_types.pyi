@@ -56,6 +56,7 @@ class Limit(IntEnum):
     WORD_BITS = 64
     MAX_WORDS = 512
     MAX_RULES = 32768
+    PLACE_AGGREGATES = 3
     MAX_CONTINUES = 32
     MAX_CLASSES = 16777216
     PAGE_ENTRIES = 256
@@ -206,8 +207,9 @@ class Ranges(NamedTuple):
 class Reasons(NamedTuple):
     packets: tuple[int, ...]
 
-class RowPair(NamedTuple):
-    row: tuple[int, ...]
+class RowPlace(NamedTuple):
+    aggregate: tuple[int, ...]
+    row: int
 
 class Rule(NamedTuple):
     verdict: int

@@ -22,6 +22,9 @@ Matrix: TypeAlias = NDArray[np.uint64]
 
 _WORD_BITS: Final = int(Limit.WORD_BITS)
 _BYTE_BITS: Final = 8
+_PLACE_AGGREGATES: Final = int(Limit.PLACE_AGGREGATES)
+#: struct pyxdp_row_place
+_PLACE: Final = np.dtype([("aggregate", np.uint64, _PLACE_AGGREGATES), ("row", np.uint32), ("pad", np.uint32)])
 _ONE: Final = np.uint64(1)
 #: Bytes of rows that are ORed into others at once.
 _AT_ONCE: Final = 1 << 26
@@ -66,6 +69,21 @@ def with_aggregates(matrix: Matrix) -> Matrix:
     whole = np.zeros((count, aggregates * _BYTE_BITS), np.uint8)
     whole[:, : filled.shape[1]] = filled
     return np.concatenate((whole.view("<u8"), matrix), axis=1)
+
+
+def row_places(rows: Matrix, aggregates: int, first: int) -> NDArray[np.uint32]:
+    """Return the entries of ``pyxdp_row_index`` for rows that follow each other, one row of words an entry.
+
+    Args:
+        rows: with their aggregate words.
+        aggregates: how many of these each has.
+        first: number of the first word of the first one.
+    """
+    places = np.zeros(len(rows), _PLACE)
+    shown = min(aggregates, _PLACE_AGGREGATES)
+    places["aggregate"][:, :shown] = rows[:, :shown]
+    places["row"] = first + np.arange(len(rows)) * rows.shape[1]
+    return places.view(np.uint32).reshape(len(rows), -1)
 
 
 def number_rows(classes: NumberClasses, toggles: Lists) -> Matrix:

@@ -10,7 +10,7 @@ from pyxdp import abi
 from pyxdp.abi import Field, RuleFlag
 from pyxdp.compiler.image import as_table
 from pyxdp.compiler.lists import distinct_rows
-from pyxdp.compiler.rows import address_rows, number_rows, sport_rows, whole_row, with_aggregates, words_of
+from pyxdp.compiler.rows import address_rows, number_rows, row_places, sport_rows, whole_row, with_aggregates, words_of
 from pyxdp.compiler.terms import WHATEVER
 from pyxdp.errors import CapacityError
 from pyxdp.resolver import Direction
@@ -63,11 +63,17 @@ class FieldRows(NamedTuple):
 
     Attributes:
         rows: with their aggregate words.
-        places: for each class the number of its row; ``None`` where rows are in the order of classes.
+        places: for each class the number of its row; ``None`` where there is one word, and a row for each class.
     """
 
     rows: Matrix
     places: NDArray[np.int64] | None
+
+    @classmethod
+    def in_order(cls, matrix: Matrix) -> FieldRows:
+        """Return what a field with a row for each class has."""
+        count, words = matrix.shape
+        return cls(with_aggregates(matrix), np.arange(count) if words > 1 else None)
 
 
 class RuleList:
@@ -119,11 +125,10 @@ class RuleList:
     def _made(self, field: Field, classes: Classes, terms: Terms) -> FieldRows:
         asked = self.asked[:, field]
         if field == Field.SERVICE:
-            return FieldRows(with_aggregates(number_rows(classes.service, terms.services.toggles.take(asked))), None)
+            return FieldRows.in_order(number_rows(classes.service, terms.services.toggles.take(asked)))
         if field == Field.SPORT:
             anything = np.flatnonzero(asked == WHATEVER)
-            rows = sport_rows(classes.sport, terms.sports.toggles.take(asked), anything)
-            return FieldRows(with_aggregates(rows), None)
+            return FieldRows.in_order(sport_rows(classes.sport, terms.sports.toggles.take(asked), anything))
         return self._address_rows(asked, classes.address, terms)
 
     def _address_rows(self, asked: NDArray[np.uint32], field: AddressField, terms: Terms) -> FieldRows:
@@ -146,7 +151,7 @@ class RulesetTables:
         self.columns = {
             "rules": Column(np.uint32, "rules of all endpoints"),
             "rows": Column(np.uint64, "words of rows of all endpoints"),
-            "row_index": Column(np.uint32, "address classes of all rulesets"),
+            "row_index": Column(np.uint32, "places of rows of all rulesets"),
         }
 
     def finished(self, before: RulesetTables) -> dict[str, memoryview]:
@@ -163,27 +168,19 @@ class RulesetTables:
             CapacityError: the rows of all lists are too many.
         """
         rule_base = self.columns["rules"].append(records) // records.shape[1]
-        everything = with_aggregates(whole_row(len(rules.rules)))
-        shared = self.columns["rows"].append(everything)
-        nowhere = np.zeros(1, np.int64)
-        bases = [
-            self._append_field(rows[field])
-            if field in rows
-            else self._append_index(shared + nowhere)
-            if rules.words > 1 and field in {Field.REMOTE, Field.LOCAL}
-            else shared
-            for field in FIELDS
-        ]
-        return abi.Ruleset(rules.words, everything.size - rules.words, rule_base, rules.fields, 0, tuple(bases))
+        everything = FieldRows.in_order(whole_row(len(rules.rules)))
+        aggregates = everything.rows.size - rules.words
+        shared = self._append_field(everything, aggregates)
+        bases = [self._append_field(rows[field], aggregates) if field in rows else shared for field in FIELDS]
+        return abi.Ruleset(rules.words, aggregates, rule_base, rules.fields, 0, tuple(bases))
 
-    def _append_field(self, field: FieldRows) -> int:
+    def _append_field(self, field: FieldRows, aggregates: int) -> int:
         first = self.columns["rows"].append(field.rows)
-        return first if field.places is None else self._append_index(first + field.places * field.rows.shape[1])
-
-    def _append_index(self, entries: NDArray[np.int64]) -> int:
-        # In pairs, so that every field begins with a whole one.
-        whole = np.append(entries, np.zeros(len(entries) % 2, np.int64))
-        return self.columns["row_index"].append(whole.astype(np.uint32))
+        if field.places is None:
+            return first
+        entries = row_places(field.rows, aggregates, first)[field.places]
+        place: int = self.columns["row_index"].append(entries) // entries.shape[1]
+        return place
 
 
 class Column:

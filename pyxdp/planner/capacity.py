@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyxdp.abi import Counter, Entries, Fan, Limit, Name, Pieces, RowPair, Rule, Ruleset, sizeof
+from pyxdp.abi import Counter, Entries, Fan, Limit, Name, Pieces, RowPlace, Rule, Ruleset, sizeof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ ENTRY_BYTES: Final = {
     "rulesets": sizeof(Ruleset),
     "rules": sizeof(Rule),
     "rows": 8,
-    "row_index": sizeof(RowPair),
+    "row_index": sizeof(RowPlace),
     "pages": sizeof(Entries),
     "pieces": sizeof(Pieces),
     "ipv6": sizeof(Fan),

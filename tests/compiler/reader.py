@@ -142,8 +142,8 @@ class Reader:
         return abi.decode_u32(self.image.tables["ipv6"])
 
     @cached_property
-    def index(self) -> Sequence[int]:
-        return abi.decode_u32(self.image.tables["row_index"])
+    def index(self) -> Sequence[abi.RowPlace]:
+        return abi.decode_array(abi.RowPlace, self.image.tables["row_index"])
 
     @cached_property
     def rows(self) -> Sequence[int]:
@@ -188,12 +188,14 @@ class Reader:
     def row(self, ruleset: abi.Ruleset, field: Field, number: int) -> tuple[int, int]:
         """Aggregate words and words of a row, each as one number."""
         width = ruleset.aggregates + ruleset.words
-        base, number = ruleset.row_base[field], number if ruleset.fields & 1 << field else 0
-        indirect = ruleset.words > 1 and field in (Field.REMOTE, Field.LOCAL)
-        start = self.index[base + number] if indirect else base + number * width
+        start = ruleset.row_base[field] + (number if ruleset.fields & 1 << field else 0)
+        place = self.index[start] if ruleset.words > 1 else None
+        start = place.row if place else start
         words = self.rows[start : start + width]
         assert len(words) == width
-        return _number(words[: ruleset.aggregates]), _number(words[ruleset.aggregates :])
+        aggregates = _number(words[: ruleset.aggregates])
+        assert place is None or place.aggregate == first_aggregates(aggregates)
+        return aggregates, _number(words[ruleset.aggregates :])
 
     def candidates(
         self, interface: str, direction: Direction, packet: Packet, policy_class: PolicyClass = PolicyClass.UNTRACKED
@@ -217,6 +219,11 @@ class Reader:
                     break
                 resume = met[-1].resume
         return met
+
+
+def first_aggregates(aggregates: int) -> tuple[int, ...]:
+    """Those of a row, as one number, that its place has."""
+    return tuple(aggregates >> Limit.WORD_BITS * n & _MASK64 for n in range(Limit.PLACE_AGGREGATES))
 
 
 def _number(words: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyxdp import abi
 from pyxdp.abi import Entry, Field, Ipv6Entry, Ipv6Kind, Limit, Page
-from tests.compiler.reader import entry_in_ranges
+from tests.compiler.reader import entry_in_ranges, first_aggregates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyxdp.compiler import MapImage
     from pyxdp.compiler.members import Delta
 
-ENTRY_BYTES = {"pages": 1024, "pieces": 16, "ipv6": 64, "rows": 8, "row_index": 8}
+ENTRY_BYTES = {"pages": 1024, "pieces": 16, "ipv6": 64, "rows": 8, "row_index": abi.sizeof(abi.RowPlace)}
 _LOW = (1 << 64) - 1
 
 
@@ -96,12 +96,19 @@ class SlotModel:
         """The row of an address class, without aggregates, as one number; the aggregates must agree with it."""
         at = record.row_base[field] + number
         if record.words > 1:
-            at = int(self.memory["row_index"].view(np.uint32)[at])
+            place = self._row_place(at)
+            at = place.row
         first, end = (at + record.aggregates) * 8, (at + record.aggregates + record.words) * 8
         words = self.memory["rows"][first:end].view(np.uint64).tolist()
         aggregates = int.from_bytes(self.memory["rows"][at * 8 : first].tobytes(), "little")
-        assert not record.aggregates or aggregates == sum(1 << n for n, word in enumerate(words) if word)
+        if record.words > 1:
+            assert aggregates == sum(1 << n for n, word in enumerate(words) if word)
+            assert place.aggregate == first_aggregates(aggregates)
         return sum(word << 64 * n for n, word in enumerate(words))
+
+    def _row_place(self, number: int) -> abi.RowPlace:
+        size = abi.sizeof(abi.RowPlace)
+        return abi.decode(abi.RowPlace, self.memory["row_index"][number * size : (number + 1) * size].tobytes())
 
     def _page(self, page: int, index: int) -> int:
         return self._words("pages", page, 256)[index]

@@ -74,13 +74,14 @@ WIDE: Final = {
     "one aggregate word, full": Tiers(first=2048, second=2047, logs=(64 * 31, 64 * 31 + 1), passes=(1,)),
     "two aggregate words": Tiers(first=4100, second=900, logs=(0, 4095, 4096), passes=(4097,)),
     "jump behind the first aggregate word": Tiers(first=4097, second=903, logs=(1,), passes=(2,)),
+    "jump behind the aggregate words of a place": Tiers(first=12_300, second=100, logs=(12_288,), passes=(2,)),
 }
 
 
 @pytest.fixture(scope="module")
 def wide_programs() -> Iterator[TrialHost]:
-    capacities = {"rules": 8192, "rows": 1 << 20, "row_index": 1 << 16, "pages": 1 << 13, "pieces": 1 << 14}
-    with TrialHost(capacities=DEFAULT_CAPACITIES | capacities | {"ipv6": 1 << 15}, counters=8192) as host:
+    capacities = {"rules": 1 << 14, "rows": 1 << 22, "row_index": 1 << 16, "pages": 1 << 13, "pieces": 1 << 14}
+    with TrialHost(capacities=DEFAULT_CAPACITIES | capacities | {"ipv6": 1 << 15}, counters=1 << 14) as host:
         yield host
 
 

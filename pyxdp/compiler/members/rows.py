@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from pyxdp import abi
 from pyxdp.abi import Field, Limit
+from pyxdp.compiler.rows import row_places
 from pyxdp.resolver import Direction
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pyxdp import abi
     from pyxdp.compiler.blocks import CompiledRule
     from pyxdp.compiler.matches import AddressCondition
     from pyxdp.compiler.members.classes import AddressClass
@@ -107,16 +108,17 @@ class ClassRows:
                 self._rows.place(one.base + number, row)
 
     def _add_indirect(self, one: _AddressField, number: int, before: int, answers: list[tuple[int, bool]]) -> None:
-        at = int(self._row_index.element(one.base + before)[0])
+        place = self._row_index.element(one.base + before)
         if answers:
+            at = abi.decode(abi.RowPlace, place.tobytes()).row
             row = self._rows.words(at, one.aggregates + one.words).copy()
             _set_bits(row[one.aggregates :], answers)
             row[: one.aggregates] = _aggregated(row[one.aggregates :], one.aggregates)
             content = row.tobytes()
             if content not in self._known:
                 self._known[content] = self._rows.append(row)
-            at = self._known[content]
-        self._row_index.place(one.base + number, np.array([at], np.uint32))
+            place = row_places(row.reshape(1, -1), one.aggregates, self._known[content])
+        self._row_index.place(one.base + number, place.reshape(-1))
 
 
 def _address_fields(rulesets: Iterable[tuple[abi.Ruleset, Direction, Rules]]) -> Iterator[_AddressField]:

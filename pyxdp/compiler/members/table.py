@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from pyxdp import abi
 from pyxdp.compiler.members.classes import KnownClasses
 from pyxdp.compiler.members.delta import Delta, NeedsRebuildError
 from pyxdp.compiler.members.growing import GrowingTable
@@ -30,7 +31,7 @@ _LAYOUT: Final = {
     "pieces": ("u4", 4),
     "ipv6": ("u4", 16),
     "rows": ("u8", 1),
-    "row_index": ("u4", 1),
+    "row_index": ("u4", abi.sizeof(abi.RowPlace) // 4),
 }
 _FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 #: Prefixes that one change may concern: so many, and one for so many pieces that addresses are cut into. A prefix takes
@@ -60,9 +61,7 @@ class MemberTable:
             raise ValueError("the image was not compiled here")
         self._compiled = image.addresses
         self._tables = {
-            name: GrowingTable(
-                name, np.frombuffer(image.tables[name], dtype), width=width, room=room[name] * _per_entry(name)
-            )
+            name: GrowingTable(name, np.frombuffer(image.tables[name], dtype), width=width, room=room[name])
             for name, (dtype, width) in _LAYOUT.items()
         }
         self._by_family: dict[Family, Ipv4Table | Ipv6Table] = {
@@ -145,8 +144,3 @@ class MemberTable:
         return Delta(
             tuple(write for writes, _ in taken for write in writes), tuple(flip for _, flips in taken for flip in flips)
         )
-
-
-def _per_entry(name: str) -> int:
-    """Elements in an entry of the map."""
-    return 2 if name == "row_index" else 1

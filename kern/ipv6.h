@@ -37,8 +37,8 @@ static __always_inline __u64 part_at(__u64 place, __u64 kind)
 
 static __always_inline __u32 entry_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
 {
-	__u64 before = is_before(cuts->start[0], key) + is_before(cuts->start[1], key) + is_before(cuts->start[2], key) +
-		       is_before(cuts->start[3], key);
+	__u64 before = is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
+		       is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
 
 	return cuts->value[PYXDP_BLOCK_CUTS - before];
 }

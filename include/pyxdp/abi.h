@@ -167,8 +167,8 @@ enum pyxdp_ipv6_entry {
 };
 
 enum pyxdp_ipv6_kind {
-	PYXDP_IPV6_CUTS = 0,       /* struct pyxdp_cuts: the next entry is one of its values */
-	PYXDP_IPV6_FAN = 0x100,    /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
+	PYXDP_IPV6_CUTS = 0,    /* struct pyxdp_cuts: the next entry is one of its values */
+	PYXDP_IPV6_FAN = 0x100, /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
 	PYXDP_IPV6_BLOCKS = 0x200, /* struct pyxdp_parts: the next block is the n-th behind */
 	PYXDP_IPV6_RANGES = 0x300, /* struct pyxdp_parts: the next entry is in the n-th block (struct pyxdp_ranges) */
 	PYXDP_IPV6_SHIFT_MASK = 0xff, /* of the parts, in the same word */

@@ -91,10 +91,15 @@ class Fitting:
         return counted
 
     def write(self, words: U32, numbers: Indexes) -> None:
-        """Write blocks with those numbers for the ranges that fit, over empty ones."""
+        """Write blocks with those numbers for the ranges, over empty ones.
+
+        Of what does not fit, those that hold most keys; leading to all of it, from beside them, is left to the caller.
+        """
         words[numbers[self.fits], _BESIDE] = self._beside[self.fits]
-        differs = self._value != self._beside[self._owner]
-        piece = np.flatnonzero(self.fits[self._owner] & (differs | self._is_host))
+        piece = np.flatnonzero((self._value != self._beside[self._owner]) | self._is_host)
+        by_size = piece[np.lexsort((~self._span[piece], self._owner[piece]))]
+        owner = self._owner[by_size]
+        piece = np.sort(by_size[np.arange(len(owner)) - np.searchsorted(owner, owner) < _RANGES])
         owner = self._owner[piece]
         # Descending, and behind the places that are not used.
         place = _RANGES - 1 - (np.arange(len(piece)) - np.searchsorted(owner, owner))

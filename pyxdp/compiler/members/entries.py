@@ -165,9 +165,10 @@ class BlockReader:
             if changing := child.clipped(spans):
                 yield BlockEntry(depth, at.block, _RANGE_VALUE + place, child, changing, entry & _HOST)
         if changing := without(at.clipped(spans), held):
-            whole = [(at.first_address, at.last_address)]
-            changing = whole if changing == without(whole, held) else changing
-            yield BlockEntry(depth, at.block, _BESIDE, replace(at, entry=ranges.beside), changing)
+            beside, whole = replace(at, entry=ranges.beside), [(at.first_address, at.last_address)]
+            # A single entry; blocks may say of what is held what was true before.
+            changing = whole if beside.is_leaf and changing == without(whole, held) else changing
+            yield BlockEntry(depth, at.block, _BESIDE, beside, changing)
 
     def values(self, at: Range) -> Iterator[tuple[int, int, Range]]:
         """Yield block, word and range of the values of cuts that some key has."""

@@ -105,7 +105,7 @@ def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
 
 
 def entry_in_ranges(ranges: abi.Ranges, key: int, low: int) -> int:
-    """The entry of the range that a key is in, or of what is beside them, by looking at each and as kern/ipv6.h does."""
+    """The entry of the range that a key is in, or of what is beside; by looking at each, and as kern/ipv6.h does it."""
     inside = [
         value & ~Ipv6Entry.HOST
         for first, span, value in zip(ranges.first, ranges.span, ranges.value, strict=True)

@@ -18,42 +18,47 @@ static __always_inline const struct pyxdp_cuts *ipv6_block(__u32 number)
 	return bpf_map_lookup_elem(&pyxdp_ipv6, &number);
 }
 
-/* -1 if key is before start, else 0; without a branch that would be guessed wrongly. No block is of more than 2^63 keys. */
-static __always_inline __s64 is_before(__u64 start, __u64 key)
+/* 1 if key is before start, else 0; without a branch that would be guessed wrongly. No block is of more than 2^63 keys. */
+static __always_inline __u64 is_before(__u64 start, __u64 key)
 {
-	return (__s64)(key - start) >> 63;
+	__u64 before = (key - start) >> 63;
+
+	/* A sum of these is as bounded as verifiers can see; clang would make something else of it. */
+	asm("" : "+r"(before));
+	return before;
+}
+
+/* Of parts of a kind, with their shift in its lower 8 bits, the one at a place. The instruction takes 6 bits by itself, or 7. */
+static __always_inline __u64 part_at(__u64 place, __u64 kind)
+{
+	asm("%0 >>= %1" : "+r"(place) : "r"(kind));
+	return place;
 }
 
 static __always_inline __u32 entry_in_cuts(const struct pyxdp_cuts *cuts, __u64 key)
 {
-	__u64 place = PYXDP_BLOCK_CUTS + is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
-		      is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
+	__u64 before = is_before(cuts->start[0], key) + is_before(cuts->start[1], key) +
+		       is_before(cuts->start[2], key) + is_before(cuts->start[3], key);
 
-	/* clang knows that it is 4 at most and would leave the mask out, without which verifiers of 2021 know no bound. */
-	asm volatile("" : "+r"(place));
-	return ((const struct pyxdp_fan *)cuts)->entry[2 * PYXDP_BLOCK_CUTS + (place & 7)];
+	return cuts->value[PYXDP_BLOCK_CUTS - before];
 }
 
-/* entry, or that of one of the ranges if the key is inside. low: the lower half of the address, where key is the upper one. */
-static __always_inline __u64 entry_in_range(const struct pyxdp_ranges *ranges, int n, __u64 key, __u64 low, __u64 entry)
-{
-	__u64 value = ranges->value[n + 1], span = ranges->span[n], distance = key - ranges->first[n];
-	__u64 is_host = (__s64)(value << 34) >> 63, outside;
-
-	/* A host is a range of nothing else, at a distance of 0 in both halves. */
-	distance |= (low ^ span) & is_host;
-	outside = (__s64)(distance | ((span & ~is_host) - distance)) >> 63;
-	return entry ^ ((entry ^ value) & ~outside);
-}
-
+/*
+ * Only the last range that begins before the key, or with it, can hold it. One branch is guessed wrongly at times; without any it takes
+ * longer, see docs/design/datapath.md. low: the lower half of the address, where key is the upper one.
+ */
 static __always_inline __u32 entry_in_ranges(const struct pyxdp_ranges *ranges, __u64 key, __u64 low)
 {
-	__u64 entry = ranges->value[0];
+	__u64 n = is_before(ranges->first[0], key) + is_before(ranges->first[1], key);
+	__u64 distance = key - ranges->first[n], span = ranges->span[n];
+	__u32 entry = ranges->value[n];
 
-	entry = entry_in_range(ranges, 0, key, low, entry);
-	entry = entry_in_range(ranges, 1, key, low, entry);
-	entry = entry_in_range(ranges, 2, key, low, entry);
-	return entry & ~(__u64)PYXDP_IPV6_HOST;
+	if (!(entry & PYXDP_IPV6_HOST))
+		return distance > span ? ranges->beside : entry;
+	distance |= low ^ span;
+	/* One comparison instead of two. */
+	asm("" : "+r"(distance));
+	return distance ? ranges->beside : entry & ~PYXDP_IPV6_HOST;
 }
 
 /*
@@ -66,7 +71,7 @@ __noinline __u64 pyxdp_step_ipv6(__u64 block, __u64 key, __u64 low, __u64 base, 
 {
 	const struct pyxdp_parts *parts;
 	const struct pyxdp_cuts *cuts;
-	__u64 place, entry, lower = 0;
+	__u64 place, entry, kind, lower = 0;
 
 	for (__u64 i = 0; i < STEPS_AT_ONCE; i++) {
 		/* Sums that clang keeps from one round to the next would be the same number to the verifier, not any. */
@@ -81,13 +86,15 @@ __noinline __u64 pyxdp_step_ipv6(__u64 block, __u64 key, __u64 low, __u64 base, 
 		} else if (place > parts->span) {
 			entry = (__s64)place < 0 ? parts->before : parts->behind;
 		} else {
-			place >>= parts->shift & 63;
+			kind = parts->kind;
+			place = part_at(place, kind);
 			block = none + base + parts->block;
-			if (parts->kind == PYXDP_IPV6_BLOCKS) {
+			kind &= ~(__u64)PYXDP_IPV6_SHIFT_MASK;
+			if (kind == PYXDP_IPV6_BLOCKS) {
 				block += place;
 				continue;
 			}
-			if (parts->kind == PYXDP_IPV6_FAN) {
+			if (kind == PYXDP_IPV6_FAN) {
 				cuts = ipv6_block(block + place / PYXDP_BLOCK_ENTRIES);
 				if (!cuts)
 					return MISS;
@@ -125,25 +132,35 @@ __noinline __u32 pyxdp_walk_ipv6(__u64 at, __u64 key, __u64 low, __u64 base)
 /* Without a call where the way is as short as it is for most addresses. */
 static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *address)
 {
-	__u32 base = slot * pyxdp_half_ipv6, number = address->high >> 63, kind = PYXDP_IPV6_BLOCKS, entry;
+	__u64 base = slot * pyxdp_half_ipv6, key = address->high, number = key >> 63, kind, place, found;
 	const struct pyxdp_cuts *cuts = ipv6_block(base + number);
 	const struct pyxdp_parts *parts;
-	__u64 place, found;
+	__u32 entry;
 
-	for (int i = 0; i < PARTS_AT_ONCE && cuts && kind == PYXDP_IPV6_BLOCKS && cuts->kind & PYXDP_IPV6_BLOCKS; i++) {
+	/* In this shape clang unrolls it, and keeps the key in a register. */
+	for (int i = 0; i < PARTS_AT_ONCE; i++) {
+		if (!cuts)
+			return MISS;
+		kind = cuts->kind;
+		if (kind < PYXDP_IPV6_BLOCKS)
+			break;
 		parts = (const void *)cuts;
-		place = address->high - parts->first;
+		place = key - parts->first;
 		if (place > parts->span)
 			break;
-		number = parts->block + (place >> (parts->shift & 63));
-		kind = parts->kind;
+		number = parts->block + part_at(place, kind);
 		cuts = ipv6_block(base + number);
+		if (kind >= PYXDP_IPV6_RANGES) {
+			if (!cuts)
+				return MISS;
+			entry = entry_in_ranges((const void *)cuts, key, address->low);
+			goto found;
+		}
 	}
-	entry = number;
-	if (cuts && kind == PYXDP_IPV6_RANGES)
-		entry = entry_in_ranges((const void *)cuts, address->high, address->low);
-	else if (cuts && cuts->kind == PYXDP_IPV6_CUTS)
-		entry = entry_in_cuts(cuts, address->high);
+	if (!cuts)
+		return MISS;
+	entry = cuts->kind == PYXDP_IPV6_CUTS ? entry_in_cuts(cuts, key) : number;
+found:
 	if (entry & PYXDP_LEAF)
 		return entry;
 	found = base + (entry & PYXDP_IPV6_BLOCK_MASK);
@@ -151,8 +168,8 @@ static __always_inline __u32 class_of_ipv6(__u32 slot, const struct address *add
 		found = pyxdp_step_ipv6(found + (address->low >> 63), address->low, address->low, base, 0) |
 			WALKS_LOWER;
 	else
-		found = pyxdp_step_ipv6(found, address->high, address->low, base, 0);
-	return found & PYXDP_LEAF ? found : pyxdp_walk_ipv6(found, address->high, address->low, base);
+		found = pyxdp_step_ipv6(found, key, address->low, base, 0);
+	return found & PYXDP_LEAF ? found : pyxdp_walk_ipv6(found, key, address->low, base);
 }
 
 #endif

@@ -168,10 +168,11 @@ enum pyxdp_ipv6_entry {
 };
 
 enum pyxdp_ipv6_kind {
-	PYXDP_IPV6_CUTS = 0,   /* struct pyxdp_cuts: the next entry is one of its values */
-	PYXDP_IPV6_BLOCKS = 1, /* struct pyxdp_parts: the next block is the n-th behind */
-	PYXDP_IPV6_FAN = 2,    /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
-	PYXDP_IPV6_RANGES = 3, /* struct pyxdp_parts: the next entry is in the n-th block (struct pyxdp_ranges) */
+	PYXDP_IPV6_CUTS = 0,    /* struct pyxdp_cuts: the next entry is one of its values */
+	PYXDP_IPV6_FAN = 0x100, /* struct pyxdp_parts: the next entry is the n-th of those behind (struct pyxdp_fan) */
+	PYXDP_IPV6_BLOCKS = 0x200, /* struct pyxdp_parts: the next block is the n-th behind */
+	PYXDP_IPV6_RANGES = 0x300, /* struct pyxdp_parts: the next entry is in the n-th block (struct pyxdp_ranges) */
+	PYXDP_IPV6_SHIFT_MASK = 0xff, /* of the parts, in the same word */
 };
 
 /* What a rule does with a packet that matches it. */
@@ -309,22 +310,22 @@ struct pyxdp_parts {
 	__u64 first;
 	__u64 span;
 	__u32 block;
-	__u32 shift;
 	__u32 before; /* the entry for keys below first */
 	__u32 behind; /* that for keys above first + span */
-	__u8 pad[28];
-	__u32 kind; /* where struct pyxdp_cuts has it */
+	__u8 pad[32];
+	__u32 kind; /* where struct pyxdp_cuts has it, with the shift in the lower 8 bits */
 };
 
 /*
- * pyxdp_ipv6[block]: ranges inside of a part. value[n + 1] is the entry for keys from first[n] to first[n] + span[n], less than 2^63
- * keys; with bit 29 (HOST), for the one address whose upper half is first[n] and whose lower half is span[n]. The last one counts
- * where several hold a key; value[0] is the entry for keys that are in none. A place that is not used has the key before the part.
+ * pyxdp_ipv6[block]: disjoint ranges inside of a part, the last one first. value[n] is the entry for keys from first[n] to
+ * first[n] + span[n], less than 2^63 keys; with bit 29 (HOST), for the one address whose upper half is first[n] and whose lower half is
+ * span[n]. beside is the entry for keys that are in none. The places in front that are not used have the key behind the part.
  */
 struct pyxdp_ranges {
 	__u64 first[PYXDP_BLOCK_RANGES];
 	__u64 span[PYXDP_BLOCK_RANGES];
-	__u32 value[PYXDP_BLOCK_RANGES + 1];
+	__u32 value[PYXDP_BLOCK_RANGES];
+	__u32 beside;
 };
 
 struct pyxdp_counter {

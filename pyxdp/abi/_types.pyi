@@ -44,9 +44,10 @@ class Ipv6Entry(IntEnum):
 
 class Ipv6Kind(IntEnum):
     CUTS = 0
-    BLOCKS = 1
-    FAN = 2
-    RANGES = 3
+    FAN = 256
+    BLOCKS = 512
+    RANGES = 768
+    SHIFT_MASK = 255
 
 class Limit(IntEnum):
     SLOTS = 2
@@ -191,7 +192,6 @@ class Parts(NamedTuple):
     first: int
     span: int
     block: int
-    shift: int
     before: int
     behind: int
     kind: int
@@ -203,6 +203,7 @@ class Ranges(NamedTuple):
     first: tuple[int, ...]
     span: tuple[int, ...]
     value: tuple[int, ...]
+    beside: int
 
 class Reasons(NamedTuple):
     packets: tuple[int, ...]

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pyxdp.compiler.keys import U32, U64, Indexes, Ranges
 
 _RANGES: Final = int(Limit.BLOCK_RANGES)
-# Where the values are, in units of 4 bytes.
+# Where the entries are, in units of 4 bytes.
 _VALUES: Final = 4 * _RANGES
+_BESIDE: Final = 5 * _RANGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,21 @@ class Hosts:
     plant: Callable[[Indexes], U32]
 
 
-def write_empty(words: U32, low: U64, entries: U32) -> None:
+def write_empty(words: U32, last: U64, entries: U32) -> None:
     """Write blocks without ranges.
 
     Args:
         words: of all of them.
-        low: first key of each part.
+        last: last key of each part.
         entries: of each.
     """
-    words.view(np.uint64)[:, :_RANGES] = (low - np.uint64(1))[:, None]
-    words[:, _VALUES] = entries
+    words.view(np.uint64)[:, :_RANGES] = (last + np.uint64(1))[:, None]
+    words[:, _BESIDE] = entries
 
 
 def entry_place(numbers: Indexes) -> Indexes:
     """Return the number of the word with the entry for what is in no range, of blocks."""
-    return numbers * int(Limit.BLOCK_ENTRIES) + _VALUES
+    return numbers * int(Limit.BLOCK_ENTRIES) + _BESIDE
 
 
 class Fitting:
@@ -83,28 +84,32 @@ class Fitting:
         self.fits = np.minimum(needed, alternative) <= _RANGES
 
     def _needed(self, beside: U32) -> Indexes:
-        """How many ranges each range takes."""
-        needed = (self._value != beside[self._owner]).astype(np.int64) + self._is_host
+        """How many ranges each range takes; a host of which there is no room for what is around it, too many."""
+        differs = self._value != beside[self._owner]
+        needed = np.where(self._is_host, 1 + _RANGES * differs, differs)
         counted: Indexes = np.bincount(self._owner, needed, minlength=len(self._ranges)).astype(np.int64)
         return counted
 
     def write(self, words: U32, numbers: Indexes) -> None:
-        """Write blocks with those numbers for the ranges that fit."""
-        words[numbers[self.fits], _VALUES] = self._beside[self.fits]
-        fits = self.fits[self._owner]
-        is_range, is_host = fits & (self._value != self._beside[self._owner]), fits & self._is_host
-        # A host comes behind the range that it is in: later ones count.
-        piece = np.repeat(np.arange(len(self._pieces)), is_range.astype(np.int64) + is_host)
-        again = np.diff(piece, prepend=-1) == 0
-        host = is_host[piece] & (again | ~is_range[piece])
+        """Write blocks with those numbers for the ranges, over empty ones.
+
+        Of what does not fit, those that hold most keys; leading to all of it, from beside them, is left to the caller.
+        """
+        words[numbers[self.fits], _BESIDE] = self._beside[self.fits]
+        piece = np.flatnonzero((self._value != self._beside[self._owner]) | self._is_host)
+        by_size = piece[np.lexsort((~self._span[piece], self._owner[piece]))]
+        owner = self._owner[by_size]
+        piece = np.sort(by_size[np.arange(len(owner)) - np.searchsorted(owner, owner) < _RANGES])
         owner = self._owner[piece]
-        place = np.arange(len(piece)) - np.searchsorted(owner, owner)
+        # Descending, and behind the places that are not used.
+        place = _RANGES - 1 - (np.arange(len(piece)) - np.searchsorted(owner, owner))
         number = numbers[owner]
         keys = words.view(np.uint64)
         keys[number, place] = self._first[piece]
         keys[number, _RANGES + place] = self._span[piece]
-        words[number, _VALUES + 1 + place] = self._value[piece]
+        words[number, _VALUES + place] = self._value[piece]
         if self._hosts is not None:
+            host = self._is_host[piece]
             number, place, of = number[host], place[host], self._pieces[piece[host]]
             keys[number, _RANGES + place] = self._hosts.low[of]
-            words[number, _VALUES + 1 + place] = self._hosts.value[of] | np.uint32(Ipv6Entry.HOST)
+            words[number, _VALUES + place] = self._hosts.value[of] | np.uint32(Ipv6Entry.HOST)

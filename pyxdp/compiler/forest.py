@@ -36,9 +36,8 @@ _VALUES: Final = 2 * _CUTS
 _FIRST: Final = 0
 _SPAN: Final = 2
 _BLOCK: Final = 4
-_SHIFT: Final = 5
-_BEFORE: Final = 6
-_BEHIND: Final = 7
+_BEFORE: Final = 5
+_BEHIND: Final = 6
 _KIND: Final = _ENTRIES - 1
 _BITS_MIN: Final = 4
 _BITS_MAX: Final = 22
@@ -283,8 +282,7 @@ class Forest:
             words.view(np.uint64)[some.block, _FIRST // 2] = some.low
             words.view(np.uint64)[some.block, _SPAN // 2] = some.high - some.low
             words[some.block, _BLOCK] = block
-            words[some.block, _SHIFT] = some.width - bits[which]
-            words[some.block, _KIND] = kind
+            words[some.block, _KIND] = kind | some.width - bits[which]
             found.append(inner)
         return Ranges.joined(found)
 
@@ -302,7 +300,7 @@ class Forest:
         """Write a block of ranges for each part; return the first of each range, and what is too much for that."""
         block = self._blocks.add(parts.count)
         entries = self._spread(parts)
-        write_empty(self._blocks.words[block : block + parts.count], parts.low(), entries)
+        write_empty(self._blocks.words[block : block + parts.count], parts.last(), entries)
         number = block + parts.cut
         inner = parts.inner(entry_place(number), np.full(len(number), -1))
         fitting = Fitting(inner, self._starts, self._values, self._hosts)

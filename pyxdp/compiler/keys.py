@@ -103,6 +103,11 @@ class Parts:
         low: U64 = self._base[of] + (within << self.rest[of].astype(np.uint64))
         return low
 
+    def last(self) -> U64:
+        """Last key of each part."""
+        last: U64 = self.low() | mask(self.rest)[self.range_of_part]
+        return last
+
     def begin(self) -> Indexes:
         """The piece that each part begins with."""
         return np.repeat(self._piece, np.diff(self._first, append=self.count))

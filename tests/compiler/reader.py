@@ -85,14 +85,15 @@ def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
             assert abs(half - parts.first) < 1 << 63
             entry = parts.before if half < parts.first else parts.behind
         else:
-            place = half - parts.first >> parts.shift
-            if cuts.kind == Ipv6Kind.BLOCKS:
+            kind = cuts.kind & ~Ipv6Kind.SHIFT_MASK
+            place = half - parts.first >> (cuts.kind & Ipv6Kind.SHIFT_MASK)
+            if kind == Ipv6Kind.BLOCKS:
                 number = parts.block + place
                 continue
-            if cuts.kind == Ipv6Kind.RANGES:
+            if kind == Ipv6Kind.RANGES:
                 entry = entry_in_ranges(abi.decode(abi.Ranges, _block(blocks, parts.block + place)), half, low)
             else:
-                assert cuts.kind == Ipv6Kind.FAN
+                assert kind == Ipv6Kind.FAN
                 entry = blocks[parts.block * Limit.BLOCK_ENTRIES + place]
         if entry & Entry.LEAF:
             return entry & Entry.LEAF_MASK
@@ -104,12 +105,18 @@ def look_up_ipv6(blocks: Sequence[int], key: int) -> int:
 
 
 def entry_in_ranges(ranges: abi.Ranges, key: int, low: int) -> int:
-    """The entry of the last range that a key is in."""
-    entry = ranges.value[0]
-    for first, span, value in zip(ranges.first, ranges.span, ranges.value[1:], strict=True):
-        if (key, low) == (first, span) if value & Ipv6Entry.HOST else first <= key <= first + span:
-            entry = value & ~Ipv6Entry.HOST
-    return entry
+    """The entry of the range that a key is in, or of what is beside; by looking at each, and as kern/ipv6.h does it."""
+    inside = [
+        value & ~Ipv6Entry.HOST
+        for first, span, value in zip(ranges.first, ranges.span, ranges.value, strict=True)
+        if ((key, low) == (first, span) if value & Ipv6Entry.HOST else first <= key <= first + span)
+    ]
+    before = sum(1 for first in ranges.first[:-1] if (key - first & _MASK64) >> 63)
+    first, span, value = ranges.first[before], ranges.span[before], ranges.value[before]
+    distance = key - first & _MASK64
+    found = (distance, low) == (0, span) if value & Ipv6Entry.HOST else distance <= span
+    assert inside == ([value & ~Ipv6Entry.HOST] if found else [])
+    return inside[0] if inside else ranges.beside
 
 
 def _block(blocks: Sequence[int], number: int) -> bytes:

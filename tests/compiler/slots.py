@@ -69,16 +69,16 @@ class SlotModel:
         for _ in range(Ipv6Entry.STEPS):
             words = self.memory["ipv6"][block * 64 :][:64].tobytes()
             cuts, parts = abi.decode(abi.Cuts, words), abi.decode(abi.Parts, words)
-            place = key - parts.first >> parts.shift
+            kind, place = cuts.kind & ~Ipv6Kind.SHIFT_MASK, key - parts.first >> (cuts.kind & Ipv6Kind.SHIFT_MASK)
             if cuts.kind == Ipv6Kind.CUTS:
                 assert list(cuts.start) == sorted(cuts.start)
                 entry = cuts.value[sum(start <= key for start in cuts.start)]
             elif key < parts.first or key > parts.first + parts.span:
                 entry = parts.before if key < parts.first else parts.behind
-            elif parts.kind == Ipv6Kind.BLOCKS:
+            elif kind == Ipv6Kind.BLOCKS:
                 block = parts.block + place
                 continue
-            elif parts.kind == Ipv6Kind.RANGES:
+            elif kind == Ipv6Kind.RANGES:
                 words = self.memory["ipv6"][(parts.block + place) * 64 :][:64].tobytes()
                 entry = entry_in_ranges(abi.decode(abi.Ranges, words), key, address & _LOW)
             else:

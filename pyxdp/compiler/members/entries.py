@@ -28,13 +28,14 @@ _RANGES: Final = int(Limit.BLOCK_RANGES)
 _HALF: Final = 64
 _LOW: Final = (1 << _HALF) - 1
 # Where the entries are in the words of blocks.
-_FIRST_VALUE, _BEFORE, _BEHIND, _RANGE_VALUE = (
+_FIRST_VALUE, _BEFORE, _BEHIND, _RANGE_VALUE, _BESIDE = (
     int(np.flatnonzero(np.frombuffer(abi.encode(one), np.uint32))[0])
     for one in (
         abi.Cuts((0,) * (_VALUES - 1), (1,) * _VALUES, 0),
-        abi.Parts(0, 0, 0, 0, 1, 0, 0),
-        abi.Parts(0, 0, 0, 0, 0, 1, 0),
-        abi.Ranges((0,) * _RANGES, (0,) * _RANGES, (1,) * (_RANGES + 1)),
+        abi.Parts(0, 0, 0, 1, 0, 0),
+        abi.Parts(0, 0, 0, 0, 1, 0),
+        abi.Ranges((0,) * _RANGES, (0,) * _RANGES, (1,) * _RANGES, 0),
+        abi.Ranges((0,) * _RANGES, (0,) * _RANGES, (0,) * _RANGES, 1),
     )
 )
 
@@ -130,17 +131,18 @@ class BlockReader:
                 yield BlockEntry(depth, number, word, child, spans)
             return
         parts = abi.decode(abi.Parts, self._blocks.element(at.block).tobytes())
+        kind, shift = parts.kind & ~Ipv6Kind.SHIFT_MASK, parts.kind & Ipv6Kind.SHIFT_MASK
         last = parts.first + parts.span
         if at.first < parts.first:
             yield BlockEntry(depth, at.block, _BEFORE, replace(at, entry=parts.before, last=parts.first - 1), spans)
         if last < at.last:
             yield BlockEntry(depth, at.block, _BEHIND, replace(at, entry=parts.behind, first=last + 1), spans)
-        for place in _places(parts, at, spans):
-            start = parts.first + (place << parts.shift)
-            ends = max(start, at.first), min(start + (1 << parts.shift) - 1, at.last)
-            if parts.kind == Ipv6Kind.BLOCKS:
+        for place in _places(parts, shift, at, spans):
+            start = parts.first + (place << shift)
+            ends = max(start, at.first), min(start + (1 << shift) - 1, at.last)
+            if kind == Ipv6Kind.BLOCKS:
                 yield from self.entries(Range(parts.block + place, *ends, at.upper), spans, depth)
-            elif parts.kind == Ipv6Kind.RANGES:
+            elif kind == Ipv6Kind.RANGES:
                 yield from self._ranges(Range(parts.block + place, *ends, at.upper), spans, depth)
             else:
                 number, word = parts.block + place // _FAN, place % _FAN
@@ -148,26 +150,25 @@ class BlockReader:
                 yield BlockEntry(depth, number, word, child, spans)
 
     def _ranges(self, at: Range, spans: Spans, depth: int) -> Iterator[BlockEntry]:
-        """Yield the entries of a block of ranges; what later ones hold is no matter of those before."""
+        """Yield the entries of a block of ranges; what these hold is no matter of the entry for what is beside them."""
         ranges = abi.decode(abi.Ranges, self._blocks.element(at.block).tobytes())
         held: Spans = []
-        for place in range(_RANGES, -1, -1):
-            entry, child = ranges.value[place], at
-            if place:
-                first, span = ranges.first[place - 1], ranges.span[place - 1]
-                last = first if entry & _HOST else first + span
-                if last < at.first or first > at.last:
-                    continue
-                child = replace(at, first=max(first, at.first), last=min(last, at.last))
-                if entry & _HOST:
-                    child = Range(0, span, span, first)
-            child = replace(child, entry=entry & ~_HOST)
-            whole = [(child.first_address, child.last_address)]
-            changing = without(child.clipped(spans), held)
-            if changing:
-                changing = whole if changing == without(whole, held) else changing
+        for place in reversed(range(_RANGES)):
+            first, span, entry = ranges.first[place], ranges.span[place], ranges.value[place]
+            last = first if entry & _HOST else first + span
+            if last < at.first or first > at.last:
+                continue
+            child = Range(entry & ~_HOST, max(first, at.first), min(last, at.last), at.upper)
+            if entry & _HOST:
+                child = Range(entry & ~_HOST, span, span, first)
+            held.append((child.first_address, child.last_address))
+            if changing := child.clipped(spans):
                 yield BlockEntry(depth, at.block, _RANGE_VALUE + place, child, changing, entry & _HOST)
-            held = sorted(without(held, whole) + whole)
+        if changing := without(at.clipped(spans), held):
+            beside, whole = replace(at, entry=ranges.beside), [(at.first_address, at.last_address)]
+            # A single entry; blocks may say of what is held what was true before.
+            changing = whole if beside.is_leaf and changing == without(whole, held) else changing
+            yield BlockEntry(depth, at.block, _BESIDE, beside, changing)
 
     def values(self, at: Range) -> Iterator[tuple[int, int, Range]]:
         """Yield block, word and range of the values of cuts that some key has."""
@@ -187,11 +188,11 @@ class BlockReader:
                 yield child
 
 
-def _places(parts: abi.Parts, at: Range, spans: Spans) -> Iterator[int]:
+def _places(parts: abi.Parts, shift: int, at: Range, spans: Spans) -> Iterator[int]:
     """Yield the numbers of the parts of a range that spans concern."""
     behind = 0
     for low, high in spans:
         first, last = at.inside(low, high)
         first, last = max(first - parts.first, 0), min(last - parts.first, parts.span)
-        yield from range(max(first >> parts.shift, behind), (last >> parts.shift) + 1)
-        behind = (last >> parts.shift) + 1
+        yield from range(max(first >> shift, behind), (last >> shift) + 1)
+        behind = (last >> shift) + 1

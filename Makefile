@@ -7,6 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Tests start hundreds of processes: without compiled files each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # For pytest: make test TESTS=tests/selector ARGS='-x -k escape'
 TESTS ?= tests
 ARGS ?=

@@ -45,6 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[MISSING] = f"this process can not make a mount namespace with a bpffs: {error}"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Spare the collector, and the children of tests that fork, thousands of tests that stay to the end."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what commands keep; it does not exist yet."""

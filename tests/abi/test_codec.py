@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxdp import abi
@@ -36,6 +36,7 @@ def values(struct: type[tuple[Any, ...]]) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("struct", STRUCTS)
 def test_decode_reads_what_encode_wrote(struct: type[tuple[Any, ...]]) -> None:
     @given(st.lists(values(struct), max_size=5))
+    @settings(max_examples=40)
     def check(written: list[tuple[Any, ...]]) -> None:
         data = abi.encode_array(written)
         assert len(data) == len(written) * abi.sizeof(struct)

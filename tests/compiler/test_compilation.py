@@ -115,7 +115,7 @@ class Edits:
 
 
 @given(st.lists(rules(), min_size=1, max_size=6), st.sampled_from([1, 8, 40]), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_an_updated_image_judges_like_a_fresh_one(drawn: list[EffectiveRule], copies: int, random: Random) -> None:
     edits = Edits(drawn, copies, random)
     compilation = Compilation()

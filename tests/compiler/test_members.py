@@ -94,7 +94,7 @@ def _side(asked: Asked, sets: Mapping[str, AddressSet]) -> Side:
 
 @pytest.mark.parametrize("rules", [3, 70])
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_judged_like_a_fresh_compile(rules: int, data: st.DataObject) -> None:
     families = st.sampled_from((frozenset({4}), frozenset({6}), frozenset({4, 6})))
     written = data.draw(st.lists(st.tuples(families, sides(), sides()), min_size=3, max_size=5))

@@ -118,7 +118,7 @@ RENAMINGS: dict[str, Callable[[int], int]] = {
 
 @pytest.mark.parametrize("version", [4, 6])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_address_has_its_old_or_its_new_class(version: int, data: st.DataObject) -> None:
     tables = Tables(version)
     for _ in range(data.draw(st.integers(1, 12))):

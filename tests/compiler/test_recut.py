@@ -43,7 +43,7 @@ def found(pages: AddressPages, classes: AddressClasses, address: Address) -> int
 
 
 @given(SETS, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 def test_changes_one_after_the_other(sets: list[AddressSet], random: Random) -> None:
     classes = address_classes(sets)
     pages = address_pages(classes.ipv4)

@@ -122,7 +122,7 @@ PROFILE_LISTS: Final = [(), ("x",), ("x", "y"), ("x", "absent"), ("projectcalico
 NOTHING: Final = Resources(hostEndpoints=(host(),))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds())
 @example(NOTHING)
 def test_tables_and_evaluator_agree(resources: Resources) -> None:

@@ -85,7 +85,7 @@ def compiled(resources: Resources) -> MapImage:
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(KINDS)), st.booleans(), st.lists(st.sampled_from(MEMBERS), max_size=3)))
 )
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_every_rule_and_set_is_heard(changes: list[tuple[str, bool, list[str]]]) -> None:
     resources = loads(SETS).resources
     image = compiled(resources)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyxdp/kernels"
-FETCH_TIMEOUT = 300.0
-BOOT_TIMEOUT = 1200.0
+# Of what hangs: no machine is so busy.
+FETCH_TIMEOUT = 1800.0
+BOOT_TIMEOUT = 3600.0
 
 
 class GuestError(Exception):

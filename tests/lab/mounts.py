@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
 BPFFS = Path("/sys/fs/bpf")
 NETNS = Path("/run/netns")
 LOCK = Path("/run/xtables.lock")
@@ -54,14 +56,33 @@ def mount(source: str, target: Path, kind: str | None, flags: int = 0, options: 
     _check(_libc.mount(*arguments), f"mount {target}")
 
 
-def unmount(target: Path) -> None:
-    """umount(2)."""
-    _check(_libc.umount(os.fsencode(target)), f"umount {target}")
+def unmount(target: Path, flags: int = 0) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(os.fsencode(target), flags), f"umount {target}")
 
 
 def set_network_namespace(fd: int) -> None:
     """setns(2) for the calling thread."""
-    _check(_libc.setns(fd, 0x40000000), "setns")
+    _check(_libc.setns(fd, CLONE_NEWNET), "setns")
+
+
+def keep_network_namespace(name: str) -> None:
+    """Make a network namespace that lives under a name, as ``ip netns add`` does."""
+    place = NETNS / name
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        place.touch(mode=0o400, exist_ok=False)
+        _check(_libc.unshare(CLONE_NEWNET), "unshare")
+        mount("/proc/thread-self/ns/net", place, None, MS_BIND)
+    finally:
+        set_network_namespace(here)
+        os.close(here)
+
+
+def remove_network_namespace(name: str) -> None:
+    """Take the name away, and with it the namespace once nobody uses it."""
+    unmount(NETNS / name, MNT_DETACH)
+    (NETNS / name).unlink()
 
 
 @contextmanager

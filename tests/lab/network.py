@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroute2 import IPRoute, NetNS, netns
+from pyroute2 import IPRoute
 
-from tests.lab.mounts import NETNS, set_network_namespace
+from tests.lab.mounts import NETNS, keep_network_namespace, remove_network_namespace, set_network_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,9 +59,14 @@ class Namespace:
         """Return what ``bpftool net`` says of XDP here; its list of netfilter links is the whole machine's."""
         return json.loads(self.run("bpftool", "-j", "net").stdout)[0]["xdp"]
 
-    def links(self) -> NetNS:
-        """Return netlink to this namespace, to be used as a context manager."""
-        return NetNS(self.name, flags=0)
+    def links(self) -> IPRoute:
+        """Return netlink to this namespace, to be used as a context manager.
+
+        The socket stays where it was made. pyroute2's ``NetNS`` would fork for it, which is slow in a process that has
+        run many tests.
+        """
+        with self.entered():
+            return IPRoute()
 
     def sysctl(self, name: str, value: object) -> None:
         """Set a variable of this namespace, as ``net/ipv4/ip_forward``."""
@@ -93,7 +98,7 @@ class Interface:
 def namespace() -> Iterator[Namespace]:
     """Make a network namespace and remove it, with all in it."""
     made = Namespace(f"t{secrets.token_hex(4)}")
-    netns.create(made.name)
+    keep_network_namespace(made.name)
     try:
         made.sysctl("net/ipv6/conf/default/accept_dad", 0)  # addresses work at once
         made.sysctl("net/ipv6/conf/default/router_solicitations", 0)
@@ -101,7 +106,7 @@ def namespace() -> Iterator[Namespace]:
             ip.link("set", index=1, state="up")
         yield made
     finally:
-        netns.remove(made.name)
+        remove_network_namespace(made.name)
 
 
 def connect(left: Namespace, right: Namespace, subnet: int = 0) -> tuple[Interface, Interface]:

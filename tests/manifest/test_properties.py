@@ -71,7 +71,7 @@ def test_any_structure(value: object) -> None:
 
 
 @given(st.lists(resources, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_anything_that_resembles_resources(documents: list[object]) -> None:
     load_anything(yaml.safe_dump_all(documents))
 

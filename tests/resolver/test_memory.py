@@ -84,7 +84,7 @@ def histories(draw: st.DrawFn) -> list[Resources]:
 
 
 @given(histories())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=40)
 def test_what_is_remembered_is_what_is_fresh(history: list[Resources]) -> None:
     resolver = Resolver()
     for resources in history:

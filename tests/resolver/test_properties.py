@@ -154,7 +154,7 @@ def matching_worlds(draw: st.DrawFn) -> Resources:
     return replace(draw(worlds(policy_count=0)), globalNetworkPolicies=(only,))
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_order_of_resources_and_interfaces_does_not_matter(resources: Resources, random: Any) -> None:
     def shuffled(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -166,7 +166,7 @@ def test_order_of_resources_and_interfaces_does_not_matter(resources: Resources,
     assert resolve(mixed, NODE, shuffled(INTERFACES)) == resolve(resources, NODE, INTERFACES)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(worlds())
 def test_equal_address_set_ids_have_equal_members(resources: Resources) -> None:
     members: dict[str, tuple[Any, ...]] = {}
@@ -221,7 +221,7 @@ def test_evaluator_agrees_what_a_rule_matches(resources: Resources) -> None:
         assert_evaluator_agrees(resources, result, "eth0", Direction.INGRESS, packet)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(PLAIN_RULES, policy_count=4), st.sampled_from(["eth0", "eth1", "lo"]), st.sampled_from(Direction))
 def test_evaluator_agrees_in_which_order(resources: Resources, interface: str, direction: Direction) -> None:
     result = resolve(resources, NODE, INTERFACES)

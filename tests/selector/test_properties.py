@@ -34,7 +34,7 @@ from pyxdp.selector.nodes import leaves, replace_leaves
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEPTH = 20_000
+DEPTH = 5_000
 
 KEYS = st.sampled_from(["a", "b", "in", "not", "contains", "x/y", "-", "1"])
 # No literal can hold both kinds of quotes.

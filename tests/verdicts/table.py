@@ -51,6 +51,7 @@ the given address is IPv6), ports are 40000 and 50000, and ICMP is an echo reque
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path as FilePath
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
     from pyxdp.net import Address
 
 CASES = FilePath(__file__).parent / "cases"
+#: In C where there is one: every process that collects tests reads the table.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _KNOWN = (
     *("name", "packet", "expect", "direction", "path", "ctstate", "originalDst", "originalDport"),
@@ -134,7 +137,7 @@ def load_table() -> list[Case]:
 
 def load_file(path: FilePath) -> Iterator[Case]:
     """Read the cases of one file."""
-    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+    for document in yaml.load_all(path.read_text(encoding="utf-8"), _LOADER):
         scenario = _scenario(document)
         for case in document["cases"]:
             yield _case(scenario, case, document.get("packet", {}), Stage(document.get("stage", "untracked")))
@@ -149,7 +152,7 @@ def _scenario(document: Mapping[str, Any]) -> Scenario:
         resources.append(_completed(_HOST_ENDPOINT, untracked=untracked))
     return Scenario(
         name=document["name"],
-        resources=manifest.loads(yaml.safe_dump_all(resources)).resources,
+        resources=manifest.loads("\n---\n".join(map(json.dumps, resources))).resources,
         node=node,
         interfaces=tuple(
             _interface(index, written) for index, written in enumerate(document.get("interfaces", _INTERFACES), start=1)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RANDOM: Final = settings(
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    max_examples=int(os.environ.get("PYXDP_SCENARIOS", "100")),
+    max_examples=int(os.environ.get("PYXDP_SCENARIOS", "40")),
     suppress_health_check=list(HealthCheck),
 )
 

@@ -13,6 +13,7 @@ import pytest
 
 import pyxdp
 from pyxdp.bpf import Object, features
+from tests.cli.inside import run_inside
 from tests.kernels.guest.conftest import CARDS
 from tests.lab.waiting import wait_until
 from tests.veth.host import NODE, Host, endpoint, service
@@ -49,13 +50,22 @@ def test_cards_are_virtio_net(card: str) -> None:
 
 @pytest.mark.parametrize("at", [0, 1])
 def test_native_xdp_on_virtio_net(host: Host, tmp_path: Path, at: int) -> None:
-    """The command line from ``apply`` to ``delete``, on either card."""
+    """The command line from ``apply`` to ``delete``, on either card; in processes of its own on the first."""
     end = (host.end, host.peer)[at]
     manifest = tmp_path / "policy.yaml"
     manifest.write_text(endpoint(end.name) + service(6379), encoding="utf-8")
-    options = ("--bpffs", str(host.bpffs))
-    end.namespace.run("pyxdp", "apply", "--node", NODE, *options, str(manifest))
-    status = json.loads(end.namespace.run("pyxdp", "status", "--json", *options).stdout)
+
+    def pyxdp_says(*arguments: str) -> str:
+        command = *arguments, "--bpffs", str(host.bpffs)
+        if at == 0:
+            return end.namespace.run("pyxdp", *command).stdout
+        with end.namespace.entered():
+            done = run_inside(tmp_path, *command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    pyxdp_says("apply", "--node", NODE, str(manifest))
+    status = json.loads(pyxdp_says("status", "--json"))
     assert [(it["interface"], it["mode"]) for it in status["endpoints"]] == [(end.name, "native")]
-    end.namespace.run("pyxdp", "delete", *options)
+    pyxdp_says("delete")
     assert list(host.bpffs.iterdir()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -280,9 +280,12 @@ def streaming(host: Host) -> Iterator[Stream]:
                 stream.sent += 1
 
         def receive() -> None:
-            with suppress(TimeoutError):
-                while server.recv(64):
-                    stream.received += 1
+            while True:
+                try:
+                    stream.received += bool(server.recv(64))
+                except TimeoutError:
+                    if done.is_set():  # else the sender has not had its turn
+                        return
 
         threads = [threading.Thread(target=it) for it in (send, receive)]
         with client:

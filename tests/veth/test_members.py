@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -280,12 +280,10 @@ def streaming(host: Host) -> Iterator[Stream]:
                 stream.sent += 1
 
         def receive() -> None:
-            while True:
-                try:
-                    stream.received += bool(server.recv(64))
-                except TimeoutError:
-                    if done.is_set():  # else the sender has not had its turn
-                        return
+            while not done.is_set():  # the sender may not have had its turn
+                with suppress(TimeoutError):
+                    while server.recv(64):
+                        stream.received += 1
 
         threads = [threading.Thread(target=it) for it in (send, receive)]
         with client:

@@ -40,7 +40,7 @@ def test_addresses_of_both_families(veth: tuple[Interface, Interface]) -> None:
 
 def test_the_local_end_of_a_point_to_point_link(netns: Callable[[], Namespace]) -> None:
     space = netns()
-    with space.links() as ip:
+    with space.entered(), space.links() as ip:  # the device is made by an ioctl
         ip.link("add", ifname="tun7", kind="tuntap", mode="tun")
         (link,) = ip.get_links(ifname="tun7")
         ip.addr("add", index=link["index"], local="10.9.0.1", address="10.9.0.2", prefixlen=32)

@@ -280,9 +280,12 @@ def streaming(host: Host) -> Iterator[Stream]:
                 stream.sent += 1
 
         def receive() -> None:
-            with suppress(TimeoutError):
-                while server.recv(64):
-                    stream.received += 1
+            ended = False
+            while not ended:  # once more after the last was sent: the sender may not have had its turn for long
+                ended = not threads[0].is_alive()
+                with suppress(TimeoutError):
+                    while server.recv(64):
+                        stream.received += 1
 
         threads = [threading.Thread(target=it) for it in (send, receive)]
         with client:

@@ -60,23 +60,18 @@ def check_interfaces(wanted: Iterable[Interface], devices: Mapping[str, Device])
             raise OperatorError(message, hint="apply again")
 
 
-def check_plan(plan: planner.Plan, state: planner.State, devices: Mapping[str, Device], iptables: Iptables) -> None:
+def check_plan(plan: planner.Plan, devices: Mapping[str, Device], iptables: Iptables) -> None:
     """Check what the operations need.
 
     Raises:
         AttachError: another program is at an interface's XDP hook.
-        OperatorError: interfaces changed names in a circle.
         XtablesError: there is no iptables.
     """
-    attached = {link.ifindex: name for name, link in state.links.items()}
     for operation in plan.operations:
         if isinstance(operation, planner.UpdateRules | planner.RemoveRules):
             for table in operation.tables:
                 iptables.command(table.family, table.variant)
         elif isinstance(operation, planner.AttachXdp):
-            if operation.ifindex in attached:
-                message = f"{operation.interface} was {attached[operation.ifindex]}, whose name another interface has"
-                raise OperatorError(message, hint="remove what is there with: pyxdp delete; then apply again")
             _check_hook(devices[operation.interface])
 
 

@@ -127,7 +127,7 @@ def _with_policy(layout: Layout, outside: planner.State, current: int, halves: H
     loaded, maps = outside.objects.get(current), layout.maps(current)
     if loaded is None or not loaded.build:
         message = f"the pins in {layout.base} are damaged, or of another version: object {current} is not complete"
-        raise OperatorError(message, hint="remove them with: pyxdp delete; then apply again")
+        raise OperatorError(message, hint="apply again, which puts pins back; if that fails: pyxdp delete, then apply")
     (control,), slots = _records(maps / "control", Control), _records(maps / "slots", Slot)
     if control.abi != AbiVersion.VERSION:
         what = f"{maps} has ABI version {control.abi}, this pyxdp has {AbiVersion.VERSION:d}"

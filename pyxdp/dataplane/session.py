@@ -300,7 +300,7 @@ class Session:
             target = self._setup.target(image, policy, state)
             plan = planner.plan(state, target)
         with clock("check"):
-            check_plan(plan, state, devices, self._setup.iptables)
+            check_plan(plan, devices, self._setup.iptables)
         with clock("execute"):
             state = self._carry_out(wish, plan, state, target, tables)
         if wish.dry_run:

@@ -115,7 +115,7 @@ def pod(metadata: Metadata, root: Fields) -> NetworkSet:
     parsed = [] if _has_no_address(spec, status) else [_address_or_none(ip) for ip in _pod_addresses(status)]
     labels = {**metadata.labels, _ORCHESTRATOR_LABEL: "k8s", _SERVICE_ACCOUNT_LABEL: account}
     return NetworkSet(
-        metadata=replace(metadata, name=POD_PREFIX + metadata.name, labels=labels),
+        metadata=replace(metadata, name=metadata.name and POD_PREFIX + metadata.name, labels=labels),
         nets=Prefixes.of([host_network(address) for address in parsed if address]),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import yaml
 from hypothesis import given, settings
@@ -100,7 +101,7 @@ def test_nothing_is_left_out_without_a_word(documents: list[object]) -> None:
 @settings(deadline=None)
 def test_layout_changes_nothing(document: object) -> None:
     def found(text: str) -> list[tuple[str, str]]:
-        problems = [(problem.path, problem.message) for problem in problems_of(text)]
+        problems = [(problem.path, re.sub(r"test\.yaml:\d+", "", problem.message)) for problem in problems_of(text)]
         return sorted(problem for problem in problems if "line" not in problem[1])
 
     assert found(json.dumps(document)) == found(json.dumps(document, indent=2))

@@ -26,7 +26,7 @@ root:
 		echo "hint: run make as root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
 test: root setup ## every test but those of the other test-targets; PYXDP_REQUIRE_BPF=1 makes skips failures
-	@$(PYTEST) -n 2 --ignore=tests/kernels --ignore=tests/install --ignore=tests/cluster --ignore=tests/image/test_image.py $(ARGS) $(TESTS)
+	@$(PYTEST) -n 3 --ignore=tests/kernels --ignore=tests/install --ignore=tests/cluster --ignore=tests/image/test_image.py $(ARGS) $(TESTS)
 
 fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
 	@$(PYTHON) -m tests.fuzz

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SWITCHES: Final = 10_000
 _EVERY: Final = 15.0
+_PATIENCE: Final = 60.0
 #: The flows that a socket receives, in the order of the sockets.
 _DELIVERED: Final = [flow for flow in FLOWS if flow.delivered]
 
@@ -111,7 +112,11 @@ class Torture:
         self._halves.close()
 
     def run(
-        self, switches: int, operations: Operations = production, on_progress: Callable[[int], None] = lambda _: None
+        self,
+        switches: int,
+        operations: Operations = production,
+        on_progress: Callable[[int], None] = lambda _: None,
+        patience: float = _PATIENCE,
     ) -> Result:
         """Switch while frames come in; then count.
 
@@ -119,6 +124,7 @@ class Torture:
             switches: how many.
             operations: of one switch to an image: its slot, its generation.
             on_progress: told how many switches are done.
+            patience: seconds that frames of allowed flows have to get to their sockets.
         """
         end = self._host.end
         places = [(flow.address(end), flow.port) for flow in _DELIVERED]
@@ -133,12 +139,14 @@ class Torture:
                     self._carry_out(*operations(slot, generation, self._images[(number + 1) % 2]))
                     on_progress(number + 1)
                 seconds = time.monotonic() - begin
-            return self._result(switches, seconds, generator, sockets)
+            return self._result(switches, seconds, generator, sockets, patience)
 
     def _carry_out(self, *operations: planner.Operation) -> None:
         self._execution.run(planner.Plan(operations), lambda _: None)
 
-    def _result(self, switches: int, seconds: float, generator: Flood, sockets: Receivers) -> Result:
+    def _result(
+        self, switches: int, seconds: float, generator: Flood, sockets: Receivers, patience: float
+    ) -> Result:
         sent = dict.fromkeys(FLOWS, 0)
         for flow, frames in zip(ROUND, generator.sent, strict=True):
             sent[flow] += frames
@@ -146,7 +154,7 @@ class Torture:
         wait_until(lambda: self._counts().judged >= arrived)
         passed = sum(self._counts().of(flow) for flow in _DELIVERED)
         with suppress(AssertionError):  # the result will tell
-            wait_until(lambda: sum(sockets.received) >= passed)
+            wait_until(lambda: sum(sockets.received) >= passed, timeout=patience)
         counts = self._counts()
         mixed = counts.findings(sent, generator.lost, early=self._state.objects[1].early is planner.Early.ON)
         vanished = max(passed - sum(sockets.received), passed - counts.reasons[Reason.UNTRACKED])

@@ -161,7 +161,9 @@ def test_what_another_process_applies_is_noticed(host: Host, changes: Changes) -
     report = changes.apply(manifest(host, 7003))
     assert read_back(report)
     assert "FreeNames" in kinds(report)
-    assert [host.can_talk("udp", port) for port in (7001, 7002, 7003)] == [True, True, False]
+    assert host.can_talk("udp", 7001)
+    assert host.can_talk("udp", 7002)
+    assert host.is_silent("udp", 7003)
     assert not host.status().drift
 
 
@@ -213,7 +215,8 @@ def test_a_failure_before_the_switch_leaves_the_old_policy(host: Host, changes: 
     assert host.is_silent("udp", 7001)
     assert not host.status().drift
     assert read_back(changes.apply(manifest(host, 7002)))
-    assert [host.can_talk("udp", port) for port in (7001, 7002)] == [True, False]
+    assert host.can_talk("udp", 7001)
+    assert host.is_silent("udp", 7002)
 
 
 def test_drift_is_left_to_status_and_to_a_first_apply(host: Host, changes: Changes) -> None:

@@ -144,9 +144,7 @@ class Torture:
     def _carry_out(self, *operations: planner.Operation) -> None:
         self._execution.run(planner.Plan(operations), lambda _: None)
 
-    def _result(
-        self, switches: int, seconds: float, generator: Flood, sockets: Receivers, patience: float
-    ) -> Result:
+    def _result(self, switches: int, seconds: float, generator: Flood, sockets: Receivers, patience: float) -> Result:
         sent = dict.fromkeys(FLOWS, 0)
         for flow, frames in zip(ROUND, generator.sent, strict=True):
             sent[flow] += frames

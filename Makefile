@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test fuzz torture soak check demo bench test-kernels test-cluster test-image test-install wheel clean
+.PHONY: help setup root test test-long fuzz torture soak check demo bench test-kernels test-cluster test-image test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -12,6 +12,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # For pytest: make test TESTS=tests/selector ARGS='-x -k escape'
 TESTS ?= tests
 ARGS ?=
+# What other targets run. A part that is asked for by name is run as a whole.
+ELSEWHERE := --ignore=tests/kernels --ignore=tests/install --ignore=tests/cluster --ignore=tests/image/test_image.py
+QUICK := $(ELSEWHERE) $(if $(filter tests,$(TESTS)),-m "not long")
 # For the measurements: full takes about ten minutes, quick two.
 BENCH ?= full
 
@@ -26,7 +29,10 @@ root:
 		echo "hint: run make as root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
 test: root setup ## every test but those of the other test-targets; PYXDP_REQUIRE_BPF=1 makes skips failures
-	@$(PYTEST) -n 3 --ignore=tests/kernels --ignore=tests/install --ignore=tests/cluster --ignore=tests/image/test_image.py $(ARGS) $(TESTS)
+	@$(PYTEST) -n 3 $(QUICK) $(ARGS) $(TESTS)
+
+test-long: root setup ## tests that take many seconds each: deaths at every step, growth, ten thousand rules
+	@$(PYTEST) -n 3 $(ELSEWHERE) -m long $(ARGS) tests
 
 fuzz: root setup ## random policies and packets, evaluator against programs, 10 million; FUZZ_SEED, FUZZ_SECONDS
 	@$(PYTHON) -m tests.fuzz

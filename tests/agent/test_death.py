@@ -9,6 +9,8 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.processes import started
 from tests.agent.running import write
 from tests.agent.test_following import denied, start
@@ -18,6 +20,8 @@ from tests.veth.host import NODE, Host, service
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.long
 
 KILLS = int(os.environ.get("PYXDP_KILLS", "2"))
 

@@ -16,6 +16,8 @@ from tests.cli.machine import Machine, endpoint, policy
 from tests.cli.terminal import XTERM, Terminal
 from tests.lab.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 AT_HOST = ("--node", "host")
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.torture.run import Operations
     from tests.veth.host import Host
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def ungoverned(kernel: None) -> Iterator[Host]:

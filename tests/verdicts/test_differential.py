@@ -85,6 +85,7 @@ def wide_programs() -> Iterator[TrialHost]:
         yield host
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tiers", WIDE.values(), ids=WIDE)
 def test_programs_find_a_rule_in_any_word(wide_programs: TrialHost, tiers: Tiers) -> None:
     """At the edges of words and aggregate words, in both tiers, and where nothing matches."""

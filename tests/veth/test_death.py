@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pyxdp.resolver import EffectivePolicy
     from tests.lab.network import Interface, Namespace
 
+pytestmark = pytest.mark.long
+
 PORTS = (7001, 7002)
 #: What the untracked class denies of PORTS, the normal class denies of the ports so much further.
 NORMAL = 100

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from pyxdp import netlink, planner
 from pyxdp.dataplane.status import map_memory
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pyxdp.dataplane import Report, Step
     from pyxdp.resolver import EffectivePolicy
+
+pytestmark = pytest.mark.long
 
 MIB = 1 << 20
 

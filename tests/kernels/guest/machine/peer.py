@@ -16,7 +16,7 @@ PORTS = {"untracked allowed": 6001, "untracked denied": 6002, "allowed": 6003, "
 #: When the first datagram was sent, in seconds of the monotonic clock.
 BEGIN = Path("/run/peer.begin")
 
-_PAUSE = 0.01
+_PAUSE = 0.05
 _NETWORK = (
     "netns add peer",
     "link set eth1 netns peer",
@@ -37,13 +37,19 @@ def main() -> None:
 
 
 def send() -> None:
-    """Send, for ever."""
+    """Send, for ever; the unit is ready when it has begun."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        _send_to_each_port(made)
         BEGIN.write_text(str(time.monotonic()))
+        subprocess.run(["systemd-notify", "--ready"], check=True)
         while True:
-            for port in PORTS.values():
-                made.sendto(b"hello", (MACHINE, port))
+            _send_to_each_port(made)
             time.sleep(_PAUSE)
+
+
+def _send_to_each_port(made: socket.socket) -> None:
+    for port in PORTS.values():
+        made.sendto(b"hello", (MACHINE, port))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_peer_is_heard_unless_policy_forbids(machine: Report) -> None:
 @pytest.mark.parametrize("boot", BOOTS)
 def test_restore_ends_before_the_network_begins(machine: Report, boot: str) -> None:
     found = facts(machine, boot)
-    restored = seconds(found["restore"], "ExecMainExit")
+    restored = seconds(found["restore"], "ActiveEnter")
     assert found["restore"]["Result"] == "success"
     assert found["restore"]["ActiveState"] == "active"
     assert 0 < found["peer"] < restored < seconds(found["network-pre"], "ActiveEnter")
@@ -65,9 +65,9 @@ def test_restore_ends_before_the_network_begins(machine: Report, boot: str) -> N
 def test_policy_is_there_before_the_interface_is_up(machine: Report, boot: str) -> None:
     """XDP on a card that is down and has no address, though its host endpoint names it by that; and the rules."""
     found = facts(machine, boot)
-    assert "UP" not in found["early link"]["flags"]
-    assert found["early link"]["xdp"]["mode"] == 1, "native"
-    assert "-m bpf" in found["early rules"]
+    assert "UP" not in found["link"]["flags"]
+    assert found["link"]["xdp"]["mode"] == 1, "native"
+    assert "-m bpf" in found["rules"]
 
 
 @pytest.mark.parametrize("boot", BOOTS)
@@ -90,7 +90,7 @@ def test_agent_becomes_ready(machine: Report) -> None:
     agent = found["agent"]
     assert (agent["Type"], agent["ActiveState"], agent["SubState"]) == ("notify", "active", "running")
     assert agent["StatusText"].startswith("enforcing")
-    assert seconds(found["restore"], "ExecMainExit") < seconds(agent, "ExecMainStart")
+    assert seconds(found["restore"], "ActiveEnter") < seconds(agent, "ExecMainStart")
 
 
 def test_agent_that_is_killed_starts_again_and_leaves_no_gap(machine: Report) -> None:

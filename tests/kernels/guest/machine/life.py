@@ -97,8 +97,8 @@ def _boot(witness: Witness, network: str) -> dict[str, Any]:
     log = _STATE / "rollback.log"
     return {
         "rollback.log": log.read_text() if log.exists() else "",
-        "early link": json.loads(Path("/run/early.link").read_text())[0],
-        "early rules": Path("/run/early.rules").read_text(),
+        "link": json.loads(Path("/run/restored.link").read_text())[0],
+        "rules": Path("/run/restored.rules").read_text(),
         "waits": _change_waits(),
         "peer": float(BEGIN.read_text()),
         "restore": _show("pyxdp-restore.service"),

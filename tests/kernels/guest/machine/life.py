@@ -92,8 +92,9 @@ def third(witness: Witness) -> dict[str, object]:
 
 
 def _boot(witness: Witness, network: str) -> dict[str, Any]:
-    """Wait until the network is up; tell how that went."""
+    """Wait until the network is up and the policy restored, whichever comes first; tell how that went."""
     witness.wait_for("allowed", "untracked allowed")
+    wait_until(lambda: _show("pyxdp-restore.service")["ActiveState"] == "active", timeout=PATIENCE, what="the restore")
     log = _STATE / "rollback.log"
     return {
         "rollback.log": log.read_text() if log.exists() else "",

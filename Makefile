@@ -53,7 +53,7 @@ bench: root setup ## what packets and changes cost, and what other tools cost; B
 	@scripts/system-packages bench || echo "bench: goes on without the tools that are missing" >&2
 	@$(PYTHON) -m bench $(BENCH) $(ARGS)
 
-test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
+test-kernels: root setup ## the wheel on other kernels, and a machine that boots, in QEMU (cache: ~/.cache/pyxdp)
 	@scripts/system-packages kernels
 	@$(PYTEST) $(ARGS) tests/kernels
 

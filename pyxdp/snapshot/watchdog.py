@@ -13,7 +13,8 @@ What the caller and it say to each other, by pipes::
     writes "pending"
     closes its end, or dies     looks for "pending" until there is none, or its time is over
 
-SIGTERM, with which a machine is shut down, makes it take the change back at once. Somebody who holds a lock that it
+SIGTERM, with which a machine is shut down, makes it take the change back at once; the caller starts it with that
+blocked, so that it is neither lost nor the end while everything loads. Somebody who holds a lock that it
 needs and was stopped, as by Ctrl-Z, is made to go on: or nobody would be let in before he is.
 """
 
@@ -25,7 +26,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ from pyxdp.snapshot.enforcing import roll_back
 from pyxdp.snapshot.pending import identity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Self
 
     from pyxdp.snapshot.pending import Pending
@@ -57,16 +60,17 @@ class Watchdog:
     def __init__(self, folder: StateFolder) -> None:
         """Start it; it does nothing before the ``with`` block ends, or :meth:`release` is called."""
         _started[:] = [process for process in _started if process.poll() is None]
-        self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-            [sys.executable, "-m", __package__, str(folder.path.absolute())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # It imports what this process does, and nothing that lies in the folder that somebody happens to be in.
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,
-        )
+        with _blocked(signal.SIGTERM):
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [sys.executable, "-m", __package__, str(folder.path.absolute())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # It imports what this process does, and nothing that lies in the folder that somebody happens to be in.
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,
+            )
         _started.append(self._process)
 
     def __enter__(self) -> Self:
@@ -98,11 +102,24 @@ class Watchdog:
                 pipe.close()
 
 
+@contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """Have processes that are started meanwhile begin with a signal blocked.
+
+    So it is in all of their threads, of which numpy starts some when it is imported. In one that does not block it the
+    signal would end the process while the main thread looks at the folder.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def main(folder: StateFolder) -> None:
-    """Be the process."""
+    """Be the process, which has begun with SIGTERM blocked."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     with suppress(OSError):  # it may not be allowed; killed for memory, it could not let anybody in any more
         Path("/proc/self/oom_score_adj").write_text(_LEAST_OOM_SCORE)
     os.write(1, b"!")

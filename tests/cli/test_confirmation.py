@@ -212,6 +212,16 @@ def test_a_watchdog_that_is_to_end_takes_the_change_back(governed: Machine, fold
     assert in_force(governed) == ["redis"]
 
 
+def test_no_thread_of_a_watchdog_ends_it(governed: Machine, folder: StateFolder, other: str) -> None:
+    """Numpy's threads among them: SIGTERM waits until the watchdog asks for it, whatever it does at the moment."""
+    assert governed.run("apply", other, *AT_HOST, *LONG).returncode == 0
+    (pid,) = watchdogs(folder.path)
+    threads = [(task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    others = [text for text in threads if f"\nPid:\t{pid}\n" not in text]
+    masks = [int(line.split()[1], 16) for text in others for line in text.splitlines() if line.startswith("SigBlk:")]
+    assert all(mask & 1 << (signal.SIGTERM - 1) for mask in masks)
+
+
 @pytest.mark.parametrize("name", ["pyxdp", "yaml", "json"])
 def test_what_lies_in_the_current_folder_is_not_run(
     governed: Machine, folder: StateFolder, other: str, name: str, monkeypatch: pytest.MonkeyPatch

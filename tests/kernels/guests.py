@@ -1,4 +1,4 @@
-"""Boots kernels in QEMU and collects what the guests report. The three scripts beside this file do the work."""
+"""Boots kernels in QEMU and collects what the guests report. The scripts beside this file do the work."""
 
 from __future__ import annotations
 
@@ -82,20 +82,32 @@ def build_image(wheel: Path, image: Path, *selection: str) -> None:
         _run(str(HERE / "rootfs"), str(wheel), str(image), *selection, timeout=FETCH_TIMEOUT)
 
 
-def run_guest(folder: Path, image: Path, logs: Path) -> Report:
+def build_machine(wheel: Path, image: Path) -> None:
+    """Make the disk of a machine with systemd, which lives through what ``guest/machine/life.py`` says.
+
+    Raises:
+        GuestError: a package can not be had, or the wheel can not be installed.
+    """
+    with _locked():
+        _run(str(HERE / "machine"), str(wheel), str(image), timeout=FETCH_TIMEOUT)
+
+
+def run_guest(folder: Path, image: Path, logs: Path, *, reboots: bool = False) -> Report:
     """Boot a kernel on an image; return when the guest has powered off.
 
     Args:
         folder: of the kernel, from :func:`fetch`.
-        image: from :func:`build_image`; not changed.
+        image: from :func:`build_image` or :func:`build_machine`; not changed.
         logs: existing folder for the console and the report.
+        reboots: whether the guest may do so; what it wrote to its disk is there then. Otherwise that is its end.
 
     Raises:
         GuestError: the guest hung, or its report is not whole.
     """
     console, report = logs / "console.log", logs / "report.jsonl"
+    options = ("-action", "reboot=reset") if reboots else ()
     try:
-        _run(str(HERE / "boot"), *map(str, (folder, image, console, report)), timeout=BOOT_TIMEOUT)
+        _run(str(HERE / "boot"), *map(str, (folder, image, console, report)), *options, timeout=BOOT_TIMEOUT)
         return _parse(report.read_text(encoding="utf-8"))
     except (GuestError, OSError, ValueError, KeyError) as error:
         raise GuestError(f"{error}\n{console}:\n{_tail(console)}") from error

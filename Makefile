@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup root test test-long fuzz torture soak check demo bench test-kernels test-cluster test-image test-install wheel clean
+.PHONY: help setup root test test-long fuzz torture soak check demo bench test-kernels test-boot test-cluster test-image test-install wheel clean
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
@@ -53,9 +53,13 @@ bench: root setup ## what packets and changes cost, and what other tools cost; B
 	@scripts/system-packages bench || echo "bench: goes on without the tools that are missing" >&2
 	@$(PYTHON) -m bench $(BENCH) $(ARGS)
 
-test-kernels: root setup ## the wheel on other kernels, and a machine that boots, in QEMU (cache: ~/.cache/pyxdp)
+test-kernels: root setup ## the wheel's object on other kernels, in QEMU (cache: ~/.cache/pyxdp)
 	@scripts/system-packages kernels
-	@$(PYTEST) $(ARGS) tests/kernels
+	@$(PYTEST) --ignore=tests/kernels/test_boot.py $(ARGS) tests/kernels
+
+test-boot: root setup ## a machine with systemd that boots with its policy, in QEMU (cache: ~/.cache/pyxdp)
+	@scripts/system-packages kernels
+	@$(PYTEST) $(ARGS) tests/kernels/test_boot.py
 
 test-cluster: root setup ## against a real Kubernetes API server, built at the first time (cache: ~/.cache/pyxdp)
 	@scripts/system-packages cluster

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyroute2 import IPRoute
 
@@ -17,6 +17,8 @@ from tests.lab.mounts import NETNS, keep_network_namespace, remove_network_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_IFA_F_NODAD: Final = 0x02
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def _address(space: Namespace, name: str, subnet: int, host: int) -> Interface:
     with space.links() as ip:
         (link,) = ip.get_links(ifname=name)
         ip.addr("add", index=link["index"], address=ipv4, prefixlen=24)
-        ip.addr("add", index=link["index"], address=ipv6, prefixlen=64)
+        # accept_dad=0 alone lets it work only when the kernel's queue gets to it.
+        ip.addr("add", index=link["index"], address=ipv6, prefixlen=64, flags=_IFA_F_NODAD)
         ip.link("set", index=link["index"], state="up")
         return Interface(space, name, link["index"], link.get("address"), ipv4, ipv6)

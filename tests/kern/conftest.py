@@ -109,9 +109,9 @@ class Bench:
             self.trial.fill(image, interface)
         self._image = image if interface == INTERFACE else None
 
-    def xdp(self, frame: bytes, ifindex: int = 0) -> Result:
+    def xdp(self, frame: bytes, ifindex: int = 0, *, repeat: int = 1) -> Result:
         """Run the XDP program: ``pass`` or ``drop``. The frame came in by a device, or else by the loopback device."""
-        result = self._run("xdp", frame, Direction.INGRESS, ifindex)
+        result = self._run("xdp", frame, Direction.INGRESS, ifindex, repeat)
         return replace(result, action=_ACTIONS[int(result.action)])
 
     def raw(self, program: str, frame: bytes) -> Result:
@@ -119,9 +119,9 @@ class Bench:
         egress = program.startswith("out_") or "_out" in program or program == "local_dnat_deny"
         return self._run(program, frame, Direction.EGRESS if egress else Direction.INGRESS)
 
-    def _run(self, program: str, frame: bytes, direction: Direction, ifindex: int = 0) -> Result:
+    def _run(self, program: str, frame: bytes, direction: Direction, ifindex: int = 0, repeat: int = 1) -> Result:
         before = self._reasons(), self._counts("counters", _COUNTERS)
-        action = self.trial.object.programs[f"pyxdp_{program}"].test_run(frame, ifindex=ifindex).retval
+        action = self.trial.object.programs[f"pyxdp_{program}"].test_run(frame, ifindex=ifindex, repeat=repeat).retval
         reasons = _risen(before[0], self._reasons())
         rules = _risen(before[1], self._counts("counters", _COUNTERS))
         start = direction.value * Limit.REASONS

@@ -48,6 +48,8 @@ _HARMS: Final = (
     harms.change_a_map,
 )
 _TABLES: Final = ("raw", "mangle", "filter")
+#: Seconds after which what is as wanted was repaired, whether that was counted or not.
+_BY_THE_WAY: Final = 30.0
 _HARMS_TO_TABLES: Final = (harms.empty_questions, harms.change_a_map)
 
 
@@ -123,9 +125,12 @@ class Soak:
                     self._sample()
                 if self._pins() != pins:
                     return False
+                if self._repairs() > before:
+                    return True
                 # A change of the agent's own that falls together with it makes it right, too, and counts nothing.
-                by_the_way = not to_tables and self._rules() == rules and governed(self.host) == self.judge.governed()
-                return by_the_way or self._repairs() > before
+                if to_tables:
+                    return time.monotonic() > begin + _BY_THE_WAY and not self._lacking()
+                return self._rules() == rules and governed(self.host) == self.judge.governed()
 
             try:
                 wait_until(repaired, timeout=_PATIENCE)

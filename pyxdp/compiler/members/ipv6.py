@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 _LEAF: Final = int(Entry.LEAF)
 _CLASS: Final = int(Entry.LEAF_MASK)
 _LOWER: Final = int(Ipv6Entry.LOWER)
-_HOST: Final = int(Ipv6Entry.HOST)
 _VALUES: Final = int(Limit.BLOCK_CUTS) + 1
-_FAN: Final = int(Limit.BLOCK_ENTRIES)
-_RANGES: Final = int(Limit.BLOCK_RANGES)
 _HALF: Final = 64
 _LOW: Final = (1 << _HALF) - 1
 #: Values of neighbouring cuts that are written anew together.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Final
 
 from pyxdp.bpf import Link, Map
 
 if TYPE_CHECKING:
     from tests.veth.host import Host
+
+#: Tool and name of every table that has rules of ours.
+TABLES: Final = tuple(product(("iptables", "ip6tables"), ("raw", "mangle", "filter")))
 
 
 def detach_link(host: Host) -> None:
@@ -63,10 +67,9 @@ def delete_a_rule(host: Host) -> None:
 
 
 def flush_ruleset(host: Host) -> None:
-    for tool in ("iptables", "ip6tables"):
-        for table in ("raw", "mangle", "filter"):
-            host.space.run(tool, "-t", table, "-F")
-            host.space.run(tool, "-t", table, "-X", check=False)  # the agent may have filled it meanwhile
+    for tool, table in TABLES:
+        host.space.run(tool, "-t", table, "-F")
+        host.space.run(tool, "-t", table, "-X", check=False)  # the agent may have filled it meanwhile
 
 
 def change_a_map(host: Host) -> None:

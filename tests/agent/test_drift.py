@@ -15,7 +15,7 @@ from tests.agent.running import Running, running, write
 from tests.agent.test_following import ALLOW, BLOCKED
 from tests.lab.network import connect
 from tests.lab.waiting import wait_until
-from tests.veth.host import NODE, network_set, open_endpoint, opened, service, untracked
+from tests.veth.host import NODE, network_set, open_endpoint, service, untracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,11 +123,7 @@ def test_drift_is_found_while_a_change_is_refused(host: Host, folder: Path, netn
     write(folder, "a.yaml", open_endpoint(host.end.name) + service(7001, "Deny"))
     with running(host, folder) as it, ExitStack() as stack:
         it.wait_for(lambda view: view.enforcing)
-        server = stack.enter_context(host.serving("tcp", 7002))
-        with host.peer.namespace.entered():
-            client = stack.enter_context(opened("tcp", host.peer.ipv4))
-        client.connect((host.end.ipv4, 7002))
-        stack.enter_context(server.accept()[0])
+        stack.enter_context(host.connected(7002))
         end, _ = connect(host.space, netns(), subnet=5)
         it.write("b.yaml", service(7002, "Deny", ("TCP",)) + open_endpoint(end.name, "second"))
         it.wait_for(lambda view: view.problems)

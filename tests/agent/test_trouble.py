@@ -10,7 +10,7 @@ from pyxdp.bpf import Object
 from tests.agent.running import running, write
 from tests.agent.test_following import denied, start
 from tests.lab.waiting import wait_until
-from tests.veth.host import Host, network_set, normal, open_endpoint, opened, service, untracked
+from tests.veth.host import Host, network_set, normal, open_endpoint, service, untracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +41,7 @@ def test_a_change_that_would_cut_a_session_is_not_made(host: Host, folder: Path)
     write(folder, "a.yaml", open_endpoint(host.end.name) + service(7001, "Deny"))
     with running(host, folder) as it, ExitStack() as stack:
         it.wait_for(lambda view: view.enforcing)
-        server = stack.enter_context(host.serving("tcp", 7002))
-        with host.peer.namespace.entered():
-            client = stack.enter_context(opened("tcp", host.peer.ipv4))
-        client.connect((host.end.ipv4, 7002))
-        connection = stack.enter_context(server.accept()[0])
+        client, connection = stack.enter_context(host.connected(7002))
 
         def refused(view: AgentView) -> bool:
             return any("deny-7002" in problem.message for problem in view.problems)
@@ -93,11 +89,7 @@ def test_what_a_session_stood_against_is_made_when_that_has_ended(host: Host, fo
     write(folder, "a.yaml", open_endpoint(host.end.name))
     with running(host, folder, reconsider_every=0.1) as it, ExitStack() as stack:
         it.wait_for(lambda view: view.enforcing)
-        server = stack.enter_context(host.serving("tcp", 7002))
-        with host.peer.namespace.entered():
-            client = stack.enter_context(opened("tcp", host.peer.ipv4))
-        client.connect((host.end.ipv4, 7002))
-        connection = stack.enter_context(server.accept()[0])
+        client, connection = stack.enter_context(host.connected(7002))
         it.write("b.yaml", service(7002, "Deny", ("TCP",)))
         it.wait_for(lambda view: view.problems)
         assert denied(host) == set()

@@ -47,7 +47,6 @@ _HARMS: Final = (
     harms.empty_questions,
     harms.change_a_map,
 )
-_TABLES: Final = ("raw", "mangle", "filter")
 #: Seconds after which what is as wanted was repaired, whether that was counted or not.
 _BY_THE_WAY: Final = 30.0
 _HARMS_TO_TABLES: Final = (harms.empty_questions, harms.change_a_map)
@@ -237,8 +236,7 @@ class Soak:
 
     def _rules(self) -> list[str]:
         """All rules of ours."""
-        tools = ("iptables", "ip6tables")
-        tables = [self.host.space.run(tool, "-t", table, "-S").stdout for tool in tools for table in _TABLES]
+        tables = [self.host.space.run(tool, "-t", table, "-S").stdout for tool, table in harms.TABLES]
         return [line for table in tables for line in table.splitlines() if "PYXDP" in line]
 
     def _pins(self) -> set[str]:

@@ -177,6 +177,17 @@ class Host:
         with server:
             yield server
 
+    @contextmanager
+    def connected(self, port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+        """A TCP connection of the peer's to a service of the host: the peer's end of it, and the host's."""
+        with self.serving("tcp", port) as server:
+            with self.peer.namespace.entered():
+                client = opened("tcp", self.peer.ipv4)
+            with client:
+                client.connect((self.end.ipv4, port))
+                with server.accept()[0] as connection:
+                    yield client, connection
+
     def can_talk(self, transport: Transport, port: int, family: int = 4, *, end: Interface | None = None) -> bool:
         """Whether a client of the peer's gets an answer from a service of the host, over real sockets."""
         return self._talks(transport, port, family, end, PATIENCE)

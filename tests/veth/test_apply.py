@@ -32,7 +32,7 @@ from pyxdp.xtables import Iptables
 from tests.lab.mounts import mount, unmount
 from tests.lab.network import connect
 from tests.lab.waiting import wait_until
-from tests.veth.host import NODE, Host, endpoint, network_set, open_endpoint, opened, service, untracked
+from tests.veth.host import NODE, Host, endpoint, network_set, open_endpoint, service, untracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -450,21 +450,16 @@ def test_known_connections_outlive_the_pins(host: Host, variant: Variant) -> Non
     """Somebody removes the pins, or unmounts the bpffs: nothing new is let in, but who is logged in can repair it."""
     host.variant = variant
     host.apply(open_endpoint(host.end.name))
-    with host.serving("tcp", 22) as server:
-        with host.peer.namespace.entered():
-            client = opened("tcp", host.peer.ipv4)
-        client.connect((host.end.ipv4, 22))
-        connection, _ = server.accept()
-        with client, connection:
-            connection.settimeout(5)
-            remove_tree(host.bpffs / "pyxdp")
-            wait_until(lambda: host.is_silent("tcp", 2022))
-            client.send(b"still here")
-            assert connection.recv(16) == b"still here"
-            host.apply(open_endpoint(host.end.name))
-            assert host.can_talk("tcp", 2022)
-            client.send(b"as before")
-            assert connection.recv(16) == b"as before"
+    with host.connected(22) as (client, connection):
+        connection.settimeout(5)
+        remove_tree(host.bpffs / "pyxdp")
+        wait_until(lambda: host.is_silent("tcp", 2022))
+        client.send(b"still here")
+        assert connection.recv(16) == b"still here"
+        host.apply(open_endpoint(host.end.name))
+        assert host.can_talk("tcp", 2022)
+        client.send(b"as before")
+        assert connection.recv(16) == b"as before"
 
 
 def test_everything_is_set_back_when_two_things_fail_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

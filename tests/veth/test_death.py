@@ -265,12 +265,9 @@ def kill_many(machine: Machine, policies: list[EffectivePolicy], alive: Callable
 def talking(host: Host) -> Iterator[Callable[[], bool]]:
     """A connection to the host; what it gives tells whether it works, and nothing arrives that never may."""
     with ExitStack() as stack:
-        server = stack.enter_context(host.serving("tcp", 8080))
+        client, connection = stack.enter_context(host.connected(8080))
         with host.peer.namespace.entered():
-            client = stack.enter_context(opened("tcp", host.peer.ipv4))
             knocking = stack.enter_context(opened("udp", host.peer.ipv4))
-        client.connect((host.end.ipv4, 8080))
-        connection = stack.enter_context(server.accept()[0])
         connection.settimeout(5)
         silent = stack.enter_context(host.serving("udp", NEVER))
         silent.settimeout(0)

@@ -98,12 +98,7 @@ def test_what_no_class_allows_is_denied(tracked_host: Host) -> None:
 
 def test_a_connection_of_before_stays_when_nothing_else_is_allowed(tracked_host: Host) -> None:
     host = tracked_host
-    with ExitStack() as stack:
-        server = stack.enter_context(host.serving("tcp", 8080))
-        with host.peer.namespace.entered():
-            client = stack.enter_context(opened("tcp", host.peer.ipv4))
-        client.connect((host.end.ipv4, 8080))
-        connection = stack.enter_context(server.accept()[0])
+    with host.connected(8080) as (client, connection):
         host.apply(endpoint(host.end.name))
         assert host.is_silent("tcp", 8081)
         client.send(b"still here")
@@ -207,12 +202,7 @@ def test_a_failsafe_port_stays_open_and_tracked(host: Host) -> None:
 
 def test_established_connections_survive_a_change_of_policy(host: Host) -> None:
     host.apply(endpoint(host.end.name) + service(6379))
-    with ExitStack() as stack:
-        server = stack.enter_context(host.serving("tcp", 6379))
-        with host.peer.namespace.entered():
-            client = stack.enter_context(opened("tcp", host.peer.ipv4))
-        client.connect((host.end.ipv4, 6379))
-        connection = stack.enter_context(server.accept()[0])
+    with host.connected(6379) as (client, connection):
         for port in (6380, 6381):
             host.apply(endpoint(host.end.name) + service(6379) + service(port))
             client.send(b"still here")

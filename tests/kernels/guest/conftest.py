@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyroute2 import IPRoute
 
+from tests.agent.conftest import folder  # noqa: F401 -- a fixture
 from tests.lab.network import Interface, Namespace, configure
 from tests.lab.waiting import wait_until
 from tests.veth.conftest import either_lab, gateways, lab  # noqa: F401 -- fixtures

@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Of manifests; empty."""
-    made = tmp_path / "policy"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def bond(host: Host) -> Iterator[Callable[[], None]]:
     """Make a bond without ports, ``bond7``; it is gone at the end."""
     run = host.space.run
